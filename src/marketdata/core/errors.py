@@ -1,0 +1,180 @@
+"""The one tree of errors. Each carries what its handler needs; HTTP status codes are the API's business alone.
+
+MarketDataError
+├── RequestError              the caller can mend it
+│   ├── UnsupportedInterval   the exchange has no such interval (`supported`)
+│   ├── UnknownExchange       no adapter of that name (`supported`)
+│   └── InvalidSetting        a setting that cannot work (`setting`)
+├── UpstreamError             an exchange, named by `exchange`, did not give a usable answer
+│   ├── UpstreamBadData       it answered, and the answer breaks a rule (`rule`, `candle`)
+│   ├── UpstreamFailure       it answered with an error that we have no better name for (`status`)
+│   ├── UpstreamRefused       it will not serve this instrument, now or ever (`reason`)
+│   ├── UpstreamTimeout       no whole answer within the deadline
+│   ├── UpstreamUnavailable   cannot be reached, or says that it is down (`retry_after_s`)
+│   ├── UpstreamRateLimited   asked too much (`retry_after_s`)
+│   ├── UpstreamBanned        this address is banned for a while (`until_ms`)
+│   └── UpstreamBlocked       this address or region is not served at all
+└── StoreError                the database
+    ├── DatabaseUnavailable   cannot be reached or did not answer in time
+    ├── SourceMismatch        it holds data of another source (`stored`, `offered`)
+    ├── SyncRefused           a listing that must not be applied (`reason`)
+    └── AlreadyRunning        another process holds the place (`what`)
+"""
+
+from marketdata.core.models import ExchangeId, Source
+
+
+class MarketDataError(Exception):
+    """Anything that this product reports by name."""
+
+
+class RequestError(MarketDataError):
+    """The caller asked for something that cannot be; the message says how to mend it."""
+
+
+class UnsupportedInterval(RequestError):
+    """The exchange does not offer the interval natively."""
+
+    def __init__(self, exchange: ExchangeId, supported: tuple[str, ...]) -> None:
+        """`supported`: the intervals that it does offer."""
+        super().__init__(f"{exchange} does not offer this interval; it offers {', '.join(supported)}")
+        self.supported = supported
+
+
+class UnknownExchange(RequestError):
+    """No adapter is registered under the name."""
+
+    def __init__(self, supported: tuple[str, ...]) -> None:
+        """`supported`: the registered exchanges."""
+        super().__init__(f"no such exchange; known are {', '.join(supported)}")
+        self.supported = supported
+
+
+class InvalidSetting(RequestError):
+    """A setting has a value that cannot work."""
+
+    def __init__(self, setting: str, message: str) -> None:
+        """`setting`: the name of the environment variable."""
+        super().__init__(f"{setting}: {message}")
+        self.setting = setting
+
+
+class UpstreamError(MarketDataError):
+    """An exchange did not give a usable answer."""
+
+    def __init__(self, exchange: ExchangeId, message: str) -> None:
+        """`message` speaks to the caller and holds nothing that the exchange sent verbatim."""
+        super().__init__(f"{exchange}: {message}")
+        self.exchange = exchange
+
+
+class UpstreamBadData(UpstreamError):
+    """The exchange's answer breaks a rule; it is neither passed on nor repaired."""
+
+    def __init__(self, exchange: ExchangeId, rule: str, candle: int | None = None) -> None:
+        """`candle`: the open time of the offending candle, epoch ms, where there is one."""
+        super().__init__(exchange, rule if candle is None else f"candle {candle}: {rule}")
+        self.rule = rule
+        self.candle = candle
+
+
+class UpstreamFailure(UpstreamError):
+    """The exchange answered with an error that has no better name."""
+
+    def __init__(self, exchange: ExchangeId, status: int) -> None:
+        """`status`: the HTTP status of its answer."""
+        super().__init__(exchange, f"answered with HTTP status {status}")
+        self.status = status
+
+
+class UpstreamRefused(UpstreamError):
+    """The exchange will not serve this instrument; asking again does not help."""
+
+    def __init__(self, exchange: ExchangeId, reason: str) -> None:
+        """`reason`: in our words, with the exchange's own code."""
+        super().__init__(exchange, reason)
+        self.reason = reason
+
+
+class UpstreamTimeout(UpstreamError):
+    """No whole answer within the deadline."""
+
+    def __init__(self, exchange: ExchangeId, deadline_s: float) -> None:
+        """`deadline_s`: how long we waited."""
+        super().__init__(exchange, f"no whole answer within {deadline_s:g} s")
+        self.deadline_s = deadline_s
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The exchange cannot be reached, or says that it is down."""
+
+    def __init__(self, exchange: ExchangeId, message: str, retry_after_s: float | None = None) -> None:
+        """`retry_after_s`: when to ask again, where known."""
+        super().__init__(exchange, message)
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamRateLimited(UpstreamError):
+    """The exchange's budget is spent, by our own count or by its answer."""
+
+    def __init__(self, exchange: ExchangeId, retry_after_s: float | None) -> None:
+        """`retry_after_s`: when there is budget again, where known."""
+        super().__init__(exchange, "its request budget is spent for now")
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamBanned(UpstreamError):
+    """The exchange has banned this address for a while."""
+
+    def __init__(self, exchange: ExchangeId, until_ms: int | None) -> None:
+        """`until_ms`: end of the ban, epoch ms, where the exchange said it."""
+        super().__init__(exchange, "has banned this address for a while")
+        self.until_ms = until_ms
+
+
+class UpstreamBlocked(UpstreamError):
+    """The exchange does not serve this address or region at all."""
+
+    def __init__(self, exchange: ExchangeId, status: int) -> None:
+        """`status`: the HTTP status of its answer."""
+        super().__init__(exchange, f"refuses to serve this address or region (HTTP status {status})")
+        self.status = status
+
+
+class StoreError(MarketDataError):
+    """The database cannot do what was asked."""
+
+
+class DatabaseUnavailable(StoreError):
+    """The database cannot be reached or did not answer in time."""
+
+
+class SourceMismatch(StoreError):
+    """The database belongs to another source of data; nothing is mixed."""
+
+    def __init__(self, stored: Source, offered: Source) -> None:
+        """`stored`: whose data it holds; `offered`: what was about to be written."""
+        super().__init__(
+            f"this database holds {stored} data and the exchanges are {offered}; nothing was changed. Use another"
+            " MARKETDATA_DATA_DIR or MARKETDATA_DATABASE_URL, or the exchange URLs that it was made with."
+        )
+        self.stored = stored
+        self.offered = offered
+
+
+class SyncRefused(StoreError):
+    """A listing that must not be applied."""
+
+    def __init__(self, reason: str) -> None:
+        """`reason`: what is wrong with it."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+class AlreadyRunning(StoreError):
+    """Another process already does this here."""
+
+    def __init__(self, what: str) -> None:
+        """`what`: the command and where it runs."""
+        super().__init__(what)
+        self.what = what

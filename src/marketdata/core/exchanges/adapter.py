@@ -1,0 +1,84 @@
+"""What an exchange adapter is: a pure translator between the canonical model and one exchange's wire format."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol
+
+from marketdata.core.errors import UpstreamError
+from marketdata.core.models import Candle, Capabilities, ExchangeId, Interval, Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request to an exchange, as data; the fetcher performs it."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    """Appended to the base URL."""
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    json: object = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    weight: int = 1
+    """What it costs of the exchange's budget, as far as known before the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CandleQuery:
+    """Candles of one instrument with `start_ms ≤ open_time < end_ms`, at most `limit`."""
+
+    exchange_symbol: str
+    interval: Interval
+    start_ms: int | None
+    """None: as many as `limit` allows before `end_ms`; used only where `wide_range` is `oldest`."""
+    end_ms: int
+    limit: int
+    """At most the exchange's rows per call; a hint where the exchange takes none."""
+
+
+ListingRequests = Generator[Request, bytes, None]
+"""Yields what to ask next and is sent the body of the answer, until the catalogue is whole."""
+
+
+class ExchangeAdapter(Protocol):
+    """Pure translation between the canonical model and one exchange's wire format: no I/O, no clock, no state."""
+
+    exchange: ClassVar[ExchangeId]
+    base_url: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    def listing_requests(self) -> ListingRequests:
+        """What to ask for the whole catalogue, one request after the other."""
+        ...
+
+    def parse_listing(self, bodies: Sequence[bytes]) -> Listing:
+        """Read the catalogue from the answers to `listing_requests`, in their order.
+
+        Raises UpstreamBadData when an answer as a whole cannot be read; a bad row is refused in the Listing.
+        """
+        ...
+
+    def candles_request(self, query: CandleQuery) -> Request:
+        """The one request that answers `query`; the interval is one of `capabilities.intervals`."""
+        ...
+
+    def parse_candles(self, body: bytes, query: CandleQuery) -> list[Candle]:
+        """The answer's candles, oldest first, as the exchange sent them: not yet cut to the range, nor validated.
+
+        Raises UpstreamBadData when the answer is not of the documented form or is about another instrument.
+        """
+        ...
+
+    def time_request(self) -> Request | None:
+        """How to ask the exchange for its time; None: its answers' `Date` header tells."""
+        ...
+
+    def parse_time(self, body: bytes) -> int:
+        """The exchange's time from the answer to `time_request`, epoch ms."""
+        ...
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
+        """Name the failure that an answer is; None when it is a good answer.
+
+        `headers` have lower-case names. A refused instrument is UpstreamRefused.
+        """
+        ...
