@@ -1,0 +1,60 @@
+# Everything that a user, a developer or a build machine runs. Settings for one call: make demo PORT=9000
+PYTHON ?=
+PORT ?=
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+
+BIN := .venv/bin
+PRODUCT := .venv/.product
+TOOLS := .venv/.tools
+SOURCES := src tests migrations scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check format compose-test lock clean
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(TOOLS) ## .venv with the product and its developer tools
+
+demo: $(PRODUCT) ## the whole platform on simulated exchanges; needs no internet once installed
+	@MARKETDATA_DATA_DIR="$${MARKETDATA_DATA_DIR:-.marketdata-demo}" exec $(BIN)/marketdata up --demo $(if $(PORT),--port $(PORT))
+
+up: $(PRODUCT) ## the whole platform on the real exchanges
+	@exec $(BIN)/marketdata up $(if $(PORT),--port $(PORT))
+
+test: $(TOOLS) ## run the tests
+	@exec $(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(TOOLS) ## format, lint, types, walls; changes nothing
+	$(BIN)/black --check --quiet $(SOURCES)
+	$(BIN)/isort --check --quiet $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(TOOLS) ## mend what can be mended without thinking
+	$(BIN)/isort --quiet $(SOURCES)
+	$(BIN)/black --quiet $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+compose-test: $(TOOLS) ## build and run the containers, ask them, break them, take them down
+	@docker compose version > /dev/null || { echo "compose-test needs Docker with Compose 2"; exit 1; }
+	@exec $(BIN)/pytest -m compose -s tests/compose $(PYTEST_ARGS)
+
+lock: ## choose the newest versions that fit and write requirements/*.txt anew
+	@scripts/lock "$${PYTHON:-$$(scripts/find-python)}" --upgrade $(LOCK_ARGS)
+
+clean: ## remove what make made; data directories stay
+	rm -rf .venv .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+
+$(PRODUCT): requirements/all.txt requirements/build.txt pyproject.toml scripts/install
+	@echo "Setting up .venv (a minute, once)"
+	@scripts/install "$(PYTHON)" all build
+	@touch $@
+
+$(TOOLS): requirements/dev.txt $(PRODUCT)
+	@echo "Adding the developer tools to .venv"
+	@scripts/install "" dev
+	@touch $@
