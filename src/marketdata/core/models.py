@@ -90,6 +90,7 @@ class Status(StrEnum):
     TRADING = "trading"
     HALTED = "halted"
     CANCEL_ONLY = "cancel_only"
+    POST_ONLY = "post_only"
     SETTLING = "settling"
     DELISTED = "delisted"
     UNKNOWN = "unknown"
@@ -154,8 +155,8 @@ class Instrument(_Model):
 class ListedInstrument(Instrument):
     """An instrument as one listing shows it, before the names of that exchange are settled."""
 
-    name: str
-    """The canonical symbol it would have, were there no clash."""
+    base: str
+    """The base as its canonical symbol spells it: from the exchange's identifier, its factor in digits."""
     identity: str
     """What must stay the same for it to be the same instrument: kind, assets, expiry, token index, as one text."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
 
 from marketdata.core.errors import UpstreamError
-from marketdata.core.models import Candle, Capabilities, ExchangeId, Interval, Listing
+from marketdata.core.models import Candle, Capabilities, ExchangeId, Interval, Kind, Listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,10 @@ class ExchangeAdapter(Protocol):
         """What to ask for the whole catalogue, one request after the other."""
         ...
 
-    def parse_listing(self, bodies: Sequence[bytes]) -> Listing:
+    def parse_listing(self, bodies: Sequence[bytes], known: Mapping[str, Kind]) -> Listing:
         """Read the catalogue from the answers to `listing_requests`, in their order.
+
+        `known`: kinds of the instruments seen before, by exchange symbol, for rows that no longer tell their own.
 
         Raises UpstreamBadData when an answer as a whole cannot be read; a bad row is refused in the Listing.
         """
@@ -68,12 +70,12 @@ class ExchangeAdapter(Protocol):
         """
         ...
 
-    def time_request(self) -> Request | None:
-        """How to ask the exchange for its time; None: its answers' `Date` header tells."""
+    def time_request(self) -> Request:
+        """A cheap request whose answer tells the exchange's time."""
         ...
 
-    def parse_time(self, body: bytes) -> int:
-        """The exchange's time from the answer to `time_request`, epoch ms."""
+    def parse_time(self, headers: Mapping[str, str], body: bytes) -> int:
+        """The exchange's time from the answer to `time_request`, epoch ms; never later than it really is."""
         ...
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
@@ -82,3 +84,9 @@ class ExchangeAdapter(Protocol):
         `headers` have lower-case names. A refused instrument is UpstreamRefused.
         """
         ...
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """The seconds of a `Retry-After` header; None where there is none or it is no number."""
+    value = headers.get("retry-after", "")
+    return float(value) if value.isdecimal() else None

@@ -1,0 +1,106 @@
+"""The grid of open times, and how a range is cut into calls that one exchange answers whole.
+
+Pure arithmetic on epoch milliseconds. A grid exists only where the alignment of an interval is verified; without one
+the times that the exchange sends are taken as they are.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from marketdata.core.models import DAY_MS, Capabilities, Interval, IntervalSpec
+
+_MONTHS_PER_YEAR = 12
+
+
+def _month_index(time_ms: int) -> int:
+    moment = datetime.fromtimestamp(time_ms // 1000, UTC)
+    return moment.year * _MONTHS_PER_YEAR + moment.month - 1
+
+
+def _month_open(index: int) -> int:
+    year, month = divmod(index, _MONTHS_PER_YEAR)
+    return int(datetime(year, month + 1, 1, tzinfo=UTC).timestamp()) * 1000
+
+
+def floor_open(spec: IntervalSpec, time_ms: int) -> int | None:
+    """The open time of the candle that holds `time_ms`; None where the alignment is not verified."""
+    if spec.anchor == "month":
+        return _month_open(_month_index(time_ms))
+    if spec.anchor is None or spec.offset_ms is None:
+        return None
+    return time_ms - (time_ms - spec.offset_ms) % spec.interval.min_duration_ms
+
+
+def next_open(spec: IntervalSpec, open_ms: int) -> int:
+    """When the candle that opens at `open_ms` ends, where the exchange does not say so itself."""
+    if spec.interval is Interval.MONTH_1:
+        return _month_open(_month_index(open_ms) + 1)
+    return open_ms + spec.interval.min_duration_ms
+
+
+def ceil_open(spec: IntervalSpec, time_ms: int) -> int:
+    """The first open time at or after `time_ms`; `time_ms` itself where the alignment is not verified."""
+    floor = floor_open(spec, time_ms)
+    if floor is None or floor == time_ms:
+        return time_ms
+    return next_open(spec, floor)
+
+
+def is_aligned(spec: IntervalSpec, open_ms: int) -> bool:
+    """Whether a candle may open then; True where the alignment is not verified."""
+    floor = floor_open(spec, open_ms)
+    return floor is None or floor == open_ms
+
+
+def count_opens(spec: IntervalSpec, start_ms: int, end_ms: int) -> int:
+    """How many candles lie between two open times: `start_ms` inclusive, `end_ms` exclusive."""
+    if spec.interval is Interval.MONTH_1:
+        return _month_index(end_ms) - _month_index(start_ms) if spec.anchor else round((end_ms - start_ms) / (30 * DAY_MS))
+    return -((start_ms - end_ms) // spec.interval.min_duration_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one call asks: `start_ms ≤ open_time < end_ms`, at most `limit` rows; start None: no lower bound."""
+
+    start_ms: int | None
+    end_ms: int
+    limit: int
+
+
+def window_after(
+    capabilities: Capabilities, interval: Interval, start_ms: int, end_ms: int, need: int, fruitless: int
+) -> Window:
+    """The next call for the oldest `need` candles of a range; `fruitless` calls before it were not enough.
+
+    An exchange that keeps the oldest rows of a wide range is asked for all of it: it finds the first candle by itself.
+    One that keeps the newest is asked for as much as is needed, then for more, then for all the rest: what it keeps at
+    all fits into one answer. One that rejects wide ranges is asked page by page.
+    """
+    rows = capabilities.rows_per_call
+    if capabilities.wide_range == "oldest":
+        return Window(start_ms, end_ms, min(need, rows))
+    span = _rows_to_ask(capabilities, need, fruitless) * interval.min_duration_ms
+    if capabilities.wide_range == "newest" and fruitless > 1:
+        span = end_ms - start_ms
+    return Window(start_ms, min(end_ms, start_ms + span), rows)
+
+
+def window_before(
+    capabilities: Capabilities, interval: Interval, start_ms: int, end_ms: int, need: int, fruitless: int
+) -> Window:
+    """The next call for the newest `need` candles of a range: the counterpart of `window_after`."""
+    rows = capabilities.rows_per_call
+    if capabilities.wide_range == "oldest":
+        return Window(None, end_ms, min(need, rows))
+    span = _rows_to_ask(capabilities, need, fruitless) * interval.min_duration_ms
+    if capabilities.wide_range == "newest" and fruitless > 1:
+        span = end_ms - start_ms
+    return Window(max(start_ms, end_ms - span), end_ms, rows)
+
+
+def _rows_to_ask(capabilities: Capabilities, need: int, fruitless: int) -> int:
+    """A window narrower than a page where a wide answer would cost more, a page where it would not."""
+    if capabilities.wide_range == "rejected":
+        return capabilities.rows_per_call
+    return min(need * 4**fruitless, capabilities.rows_per_call)

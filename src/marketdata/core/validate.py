@@ -1,0 +1,55 @@
+"""The rules that every candle keeps before it may leave: a bad one fails the answer and names itself.
+
+The order of prices is first compared as floats, which is cheap, and exactly only where floats tie or disagree.
+"""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+
+from marketdata.core.errors import UpstreamBadData
+from marketdata.core.models import Candle, ExchangeId, IntervalSpec
+from marketdata.core.paging import is_aligned
+
+_PRICES = re.compile(r"(?:-?\d{1,100}(?:\.\d{1,400})?,)*")
+_AMOUNTS = re.compile(r"(?:\d{1,100}(?:\.\d{1,400})?,)*")
+
+
+def check_candles(exchange: ExchangeId, spec: IntervalSpec, candles: Sequence[Candle]) -> None:
+    """Raise UpstreamBadData, naming candle and rule, unless all candles of one answer are sound.
+
+    Finite decimals in plain notation; low ≤ open, close ≤ high; amounts not negative; aligned where the alignment is
+    verified; ascending, unique and not overlapping by the exchange's own times.
+    """
+    previous_close = 0
+    for candle in candles:
+        if not _is_decimal(candle):
+            raise UpstreamBadData(exchange, "a number is missing, not finite or of the wrong sign", candle.open_time)
+        if not _is_ordered(candle):
+            raise UpstreamBadData(exchange, "low ≤ open, close ≤ high does not hold", candle.open_time)
+        if candle.open_time < 0 or not is_aligned(spec, candle.open_time):
+            raise UpstreamBadData(exchange, "the open time is not on the interval's grid", candle.open_time)
+        if candle.open_time < previous_close:
+            raise UpstreamBadData(exchange, "open times repeat, step back or overlap", candle.open_time)
+        if candle.close_time <= candle.open_time:
+            raise UpstreamBadData(exchange, "it closes before it opens", candle.open_time)
+        previous_close = candle.close_time
+
+
+def _is_decimal(candle: Candle) -> bool:
+    amounts = [candle.volume, candle.quote_volume, candle.taker_buy_volume, candle.taker_buy_quote_volume]
+    prices = f"{candle.open},{candle.high},{candle.low},{candle.close},"
+    published = "".join(f"{amount}," for amount in amounts if amount is not None)
+    return (
+        _PRICES.fullmatch(prices) is not None
+        and _AMOUNTS.fullmatch(published) is not None
+        and (candle.trades is None or candle.trades >= 0)
+    )
+
+
+def _is_ordered(candle: Candle) -> bool:
+    low, high = float(candle.low), float(candle.high)
+    if low < float(candle.open) < high and low < float(candle.close) < high:
+        return True
+    exact_low, exact_high = Decimal(candle.low), Decimal(candle.high)
+    return exact_low <= Decimal(candle.open) <= exact_high and exact_low <= Decimal(candle.close) <= exact_high

@@ -1,0 +1,49 @@
+"""From an exchange's bytes to exact text: strict JSON, decimals never through a float, plain notation.
+
+msgspec decodes strictly (no NaN, no comments, no trailing bytes) and hands a JSON number with a fraction or an exponent
+to `float_hook` as the text that was sent.
+"""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from marketdata.core.errors import UpstreamBadData
+from marketdata.core.models import DecimalText, ExchangeId
+
+
+def decoder[T](wire_type: type[T]) -> msgspec.json.Decoder[T]:
+    """A decoder for one exchange's wire type; make it once."""
+    return msgspec.json.Decoder(wire_type, float_hook=str)
+
+
+def decode[T](exchange: ExchangeId, wire_decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode a body; UpstreamBadData when it is not JSON or not of the documented form."""
+    try:
+        return wire_decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UpstreamBadData(exchange, f"the answer is not of the documented form ({type(error).__name__})") from error
+
+
+def plain(number: str) -> DecimalText:
+    """The same digits in plain notation: only an exponent is written out."""
+    if "e" not in number and "E" not in number:
+        return number
+    if not _EXPONENT_FORM.fullmatch(number):
+        return number  # no number, or one of absurd size: validation refuses it by name
+    return format(Decimal(number), "f")
+
+
+_EXPONENT_FORM = re.compile(r"-?\d{1,100}(\.\d{1,100})?[eE][+-]?\d{1,3}")
+
+
+def plain_json_number(number: Any) -> DecimalText:  # noqa: ANN401 - an untyped JSON value is what it is for
+    """The exact text of a JSON number as `decoder` hands it over: an int, or the text of a fraction.
+
+    Anything else that JSON can hold becomes text that no number looks like, for validation to refuse by name.
+    """
+    if type(number) is int:
+        return str(number)
+    return plain(number) if type(number) is str else repr(number)
