@@ -222,7 +222,9 @@ class Budget(_Model):
     window_s: float
     window: Annotated[
         Literal["fixed", "sliding", "bucket"],
-        Field(description="`fixed`: UTC-aligned windows; `sliding`: any window; `bucket`: a token bucket, lazily filled."),
+        Field(
+            description="`fixed`: UTC-aligned windows; `sliding`: any window; `bucket`: a lazily filled token bucket."
+        ),
     ]
     burst: Annotated[int | None, Field(description="Bucket size of a token bucket; null for windows.")] = None
 
@@ -237,7 +239,7 @@ class Capabilities(_Model):
         Field(description="What the exchange does with a range wider than rows_per_call: which end it keeps."),
     ]
     look_back_rows: Annotated[
-        int | None, Field(description="The exchange keeps only about this many newest candles of an interval; null: all.")
+        int | None, Field(description="About how many newest candles of an interval the exchange keeps; null: all.")
     ]
     omits_empty: Annotated[bool, Field(description="Intervals without a trade have no candle at all.")]
     columns: Mapping[str, Column]

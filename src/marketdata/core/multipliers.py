@@ -34,7 +34,7 @@ BINANCE_FUTURES: Mapping[str, Multiplied] = {
     "1000X": Multiplied(1000, "X"),  # X Empire, whose own ticker is X
     "1000000MOG": Multiplied(1_000_000, "MOG"),  # Mog Coin; elsewhere MOG
     "1000000BOB": Multiplied(1_000_000, "BOB"),  # Build On BNB; elsewhere BOB
-    "1MBABYDOGE": Multiplied(1_000_000, "BABYDOGE"),  # Baby Doge Coin, announcement of 2024-09-16; spelt with M for a million
+    "1MBABYDOGE": Multiplied(1_000_000, "BABYDOGE"),  # Baby Doge Coin, announced 2024-09-16; M: a million
 }
 
 NAMES: frozenset[str] = frozenset(

@@ -7,9 +7,10 @@ the times that the exchange sends are taken as they are.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from marketdata.core.models import DAY_MS, Capabilities, Interval, IntervalSpec
+from marketdata.core.models import Capabilities, Interval, IntervalSpec
 
 _MONTHS_PER_YEAR = 12
+_CALLS_BEFORE_THE_REST = 2
 
 
 def _month_index(time_ms: int) -> int:
@@ -55,7 +56,7 @@ def is_aligned(spec: IntervalSpec, open_ms: int) -> bool:
 def count_opens(spec: IntervalSpec, start_ms: int, end_ms: int) -> int:
     """How many candles lie between two open times: `start_ms` inclusive, `end_ms` exclusive."""
     if spec.interval is Interval.MONTH_1:
-        return _month_index(end_ms) - _month_index(start_ms) if spec.anchor else round((end_ms - start_ms) / (30 * DAY_MS))
+        return _month_index(end_ms) - _month_index(start_ms)
     return -((start_ms - end_ms) // spec.interval.min_duration_ms)
 
 
@@ -68,39 +69,36 @@ class Window:
     limit: int
 
 
-def window_after(
-    capabilities: Capabilities, interval: Interval, start_ms: int, end_ms: int, need: int, fruitless: int
-) -> Window:
-    """The next call for the oldest `need` candles of a range; `fruitless` calls before it were not enough.
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How the calls for one range are cut, by what the exchange does with a range that is too wide."""
 
-    An exchange that keeps the oldest rows of a wide range is asked for all of it: it finds the first candle by itself.
-    One that keeps the newest is asked for as much as is needed, then for more, then for all the rest: what it keeps at
-    all fits into one answer. One that rejects wide ranges is asked page by page.
-    """
-    rows = capabilities.rows_per_call
-    if capabilities.wide_range == "oldest":
-        return Window(start_ms, end_ms, min(need, rows))
-    span = _rows_to_ask(capabilities, need, fruitless) * interval.min_duration_ms
-    if capabilities.wide_range == "newest" and fruitless > 1:
-        span = end_ms - start_ms
-    return Window(start_ms, min(end_ms, start_ms + span), rows)
+    capabilities: Capabilities
+    interval: Interval
 
+    def above(self, start_ms: int, end_ms: int, need: int, fruitless: int) -> Window:
+        """The next call for the oldest `need` candles of a range; `fruitless` calls before it were not enough.
 
-def window_before(
-    capabilities: Capabilities, interval: Interval, start_ms: int, end_ms: int, need: int, fruitless: int
-) -> Window:
-    """The next call for the newest `need` candles of a range: the counterpart of `window_after`."""
-    rows = capabilities.rows_per_call
-    if capabilities.wide_range == "oldest":
-        return Window(None, end_ms, min(need, rows))
-    span = _rows_to_ask(capabilities, need, fruitless) * interval.min_duration_ms
-    if capabilities.wide_range == "newest" and fruitless > 1:
-        span = end_ms - start_ms
-    return Window(max(start_ms, end_ms - span), end_ms, rows)
+        An exchange that keeps the oldest rows of a wide range is asked for all of it: it finds the first candle by
+        itself. One that keeps the newest is asked for as much as is needed, then for more, then for all the rest: what
+        it keeps at all fits into one answer. One that rejects wide ranges is asked page by page.
+        """
+        if self.capabilities.wide_range == "oldest":
+            return Window(start_ms, end_ms, min(need, self.capabilities.rows_per_call))
+        span_ms = self._span_ms(end_ms - start_ms, need, fruitless)
+        return Window(start_ms, min(end_ms, start_ms + span_ms), self.capabilities.rows_per_call)
 
+    def below(self, start_ms: int, end_ms: int, need: int, fruitless: int) -> Window:
+        """The next call for the newest `need` candles of a range: the counterpart of `above`."""
+        if self.capabilities.wide_range == "oldest":
+            return Window(None, end_ms, min(need, self.capabilities.rows_per_call))
+        span_ms = self._span_ms(end_ms - start_ms, need, fruitless)
+        return Window(max(start_ms, end_ms - span_ms), end_ms, self.capabilities.rows_per_call)
 
-def _rows_to_ask(capabilities: Capabilities, need: int, fruitless: int) -> int:
-    """A window narrower than a page where a wide answer would cost more, a page where it would not."""
-    if capabilities.wide_range == "rejected":
-        return capabilities.rows_per_call
-    return min(need * 4**fruitless, capabilities.rows_per_call)
+    def _span_ms(self, whole_ms: int, need: int, fruitless: int) -> int:
+        rows = self.capabilities.rows_per_call
+        if self.capabilities.wide_range == "newest":
+            if fruitless >= _CALLS_BEFORE_THE_REST:
+                return whole_ms
+            rows = min(need * 4**fruitless, rows)  # a wide answer costs more
+        return rows * self.interval.min_duration_ms

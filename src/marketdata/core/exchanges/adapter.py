@@ -4,7 +4,13 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
 
-from marketdata.core.errors import UpstreamError
+from marketdata.core.errors import (
+    UpstreamBlocked,
+    UpstreamError,
+    UpstreamFailure,
+    UpstreamRateLimited,
+    UpstreamUnavailable,
+)
 from marketdata.core.models import Candle, Capabilities, ExchangeId, Interval, Kind, Listing
 
 
@@ -84,6 +90,19 @@ class ExchangeAdapter(Protocol):
         `headers` have lower-case names. A refused instrument is UpstreamRefused.
         """
         ...
+
+
+def classify_status(exchange: ExchangeId, status: int, headers: Mapping[str, str]) -> UpstreamError | None:
+    """Name what an HTTP status means at any exchange; an adapter looks at its exchange's own codes first."""
+    if status == 200:
+        return None
+    if status == 429:
+        return UpstreamRateLimited(exchange, retry_after_s(headers))
+    if status in {403, 451}:
+        return UpstreamBlocked(exchange, status)
+    if status == 408 or status >= 500:
+        return UpstreamUnavailable(exchange, f"is in trouble (HTTP status {status})", retry_after_s(headers))
+    return UpstreamFailure(exchange, status)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

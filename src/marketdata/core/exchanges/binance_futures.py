@@ -9,16 +9,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from marketdata.core.errors import (
-    UpstreamBanned,
-    UpstreamBlocked,
-    UpstreamError,
-    UpstreamFailure,
-    UpstreamRateLimited,
-    UpstreamRefused,
-    UpstreamUnavailable,
-)
-from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, retry_after_s
+from marketdata.core.errors import UpstreamBanned, UpstreamError, UpstreamRateLimited, UpstreamRefused
+from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status, retry_after_s
 from marketdata.core.exchanges.listing import ListingDraft, RowRefused
 from marketdata.core.models import (
     DAY_MS,
@@ -162,21 +154,17 @@ class BinanceFutures:
         if status == 200:
             return None
         try:
-            code, message = msgspec.structs.astuple(_ERROR.decode(body))
+            error = _ERROR.decode(body)
         except msgspec.DecodeError:
-            code, message = 0, ""
+            error = _Error(code=0, msg="")
         if status == 418:
-            until = _BANNED_UNTIL.search(message)
+            until = _BANNED_UNTIL.search(error.msg)
             return UpstreamBanned(self.exchange, int(until[1]) if until else None)
-        if status == 429 or code == -1003:
+        if error.code == -1003:
             return UpstreamRateLimited(self.exchange, retry_after_s(headers))  # Retry-After is not promised here
-        if code in _REFUSALS:
-            return UpstreamRefused(self.exchange, f"{_REFUSALS[code]} ({code})")
-        if status in (403, 451):
-            return UpstreamBlocked(self.exchange, status)
-        if status >= 500 or status == 408:
-            return UpstreamUnavailable(self.exchange, f"is in trouble (HTTP status {status})", retry_after_s(headers))
-        return UpstreamFailure(self.exchange, status)
+        if error.code in _REFUSALS:
+            return UpstreamRefused(self.exchange, f"{_REFUSALS[error.code]} ({error.code})")
+        return classify_status(self.exchange, status, headers)
 
 
 def _instrument(draft: ListingDraft, row: _Symbol, known: Kind | None) -> ListedInstrument:

@@ -10,15 +10,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from marketdata.core.errors import (
-    UpstreamBlocked,
-    UpstreamError,
-    UpstreamFailure,
-    UpstreamRateLimited,
-    UpstreamRefused,
-    UpstreamUnavailable,
-)
-from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, retry_after_s
+from marketdata.core.errors import UpstreamError, UpstreamRefused
+from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status
 from marketdata.core.exchanges.listing import ListingDraft, RowRefused
 from marketdata.core.models import (
     Budget,
@@ -106,6 +99,7 @@ class Coinbase:
     def parse_candles(self, body: bytes, query: CandleQuery) -> list[Candle]:
         """Read `[time, low, high, open, close, volume]` rows, which come newest first."""
         step_ms = query.interval.min_duration_ms
+        rows = decode(self.exchange, _CANDLES, body)
         return [
             Candle(
                 open_time=row.time * _SECOND_MS,
@@ -116,7 +110,7 @@ class Coinbase:
                 close=plain_json_number(row.close),
                 volume=plain_json_number(row.volume),
             )
-            for row in reversed(decode(self.exchange, _CANDLES, body))
+            for row in reversed(rows)
         ]
 
     def time_request(self) -> Request:
@@ -129,17 +123,9 @@ class Coinbase:
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:  # noqa: ARG002
         """Errors are `{"message"}` with a telling status; there are no headers about limits."""
-        if status == 200:
-            return None
         if status == 404:
             return UpstreamRefused(self.exchange, "it does not serve this product (404)")
-        if status == 429:
-            return UpstreamRateLimited(self.exchange, retry_after_s(headers))
-        if status in (403, 451):
-            return UpstreamBlocked(self.exchange, status)
-        if status >= 500:
-            return UpstreamUnavailable(self.exchange, f"is in trouble (HTTP status {status})", retry_after_s(headers))
-        return UpstreamFailure(self.exchange, status)
+        return classify_status(self.exchange, status, headers)
 
 
 def _instrument(draft: ListingDraft, row: _Product) -> ListedInstrument:
@@ -151,7 +137,7 @@ def _instrument(draft: ListingDraft, row: _Product) -> ListedInstrument:
     return ListedInstrument(
         exchange_symbol=row.id,
         base=base,
-        identity="|".join((Kind.SPOT, base, quote_asset)),
+        identity=f"{Kind.SPOT}|{base}|{quote_asset}",
         kind=Kind.SPOT,
         dex=None,
         base_asset=row.base_currency,

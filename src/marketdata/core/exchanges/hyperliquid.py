@@ -11,16 +11,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from marketdata.core.errors import (
-    UpstreamBadData,
-    UpstreamBlocked,
-    UpstreamError,
-    UpstreamFailure,
-    UpstreamRateLimited,
-    UpstreamRefused,
-    UpstreamUnavailable,
-)
-from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, retry_after_s
+from marketdata.core.errors import UpstreamBadData, UpstreamError, UpstreamRefused
+from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status
 from marketdata.core.exchanges.listing import ListingDraft, RowRefused
 from marketdata.core.models import (
     Budget,
@@ -110,7 +102,8 @@ class Hyperliquid:
         draft = ListingDraft({})
         spot = decode(self.exchange, _SPOT_META, bodies[1])
         tokens = {token.index: token for token in spot.tokens}
-        for dex_index, meta in enumerate(decode(self.exchange, _PERP_METAS, bodies[0])):
+        metas = decode(self.exchange, _PERP_METAS, bodies[0])
+        for dex_index, meta in enumerate(metas):
             collateral = _collateral(meta, tokens, is_main=dex_index == 0)
             draft.read(meta.universe, "name", _Asset, partial(_perpetual, draft, collateral=collateral))
         pairs = [pair for pair in spot.universe if not (isinstance(pair, dict) and _is_outcome(pair.get("name")))]
@@ -169,17 +162,9 @@ class Hyperliquid:
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
         """Errors are plain text without a code; nothing tells how long to wait."""
-        if status == 200:
-            return None
         if status == 500 and body.strip() == b"null":  # looks like a fault and is an unknown coin
             return UpstreamRefused(self.exchange, "it does not know this coin (500 null)")
-        if status == 429:
-            return UpstreamRateLimited(self.exchange, retry_after_s(headers))
-        if status in (403, 451):
-            return UpstreamBlocked(self.exchange, status)
-        if status >= 500:
-            return UpstreamUnavailable(self.exchange, f"is in trouble (HTTP status {status})", retry_after_s(headers))
-        return UpstreamFailure(self.exchange, status)
+        return classify_status(self.exchange, status, headers)
 
 
 def _perpetual(draft: ListingDraft, row: _Asset, *, collateral: str | None) -> ListedInstrument:
@@ -191,7 +176,7 @@ def _perpetual(draft: ListingDraft, row: _Asset, *, collateral: str | None) -> L
     return ListedInstrument(
         exchange_symbol=row.name,
         base=f"{dex}.{spelling}" if colon else spelling,
-        identity="|".join((Kind.PERPETUAL, row.name, collateral)),
+        identity=f"{Kind.PERPETUAL}|{row.name}|{collateral}",
         kind=Kind.PERPETUAL,
         dex=dex or None,
         base_asset=multiplied.asset if multiplied else coin,

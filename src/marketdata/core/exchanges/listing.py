@@ -11,7 +11,7 @@ from marketdata.core.models import ListedInstrument, Listing, Refusal, Status
 from marketdata.core.multipliers import Multiplied, classify_base
 
 
-class RowRefused(Exception):  # noqa: N818 - it is caught by `ListingDraft.read` and never leaves a listing
+class RowRefused(Exception):
     """This row cannot become an instrument; the message says why."""
 
 

@@ -1,0 +1,69 @@
+"""Which exchanges this installation speaks to, and where they are."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, create_model, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from marketdata.core.exchanges import get_adapter, registry
+from marketdata.core.models import ExchangeId
+
+
+class ExchangeSettings(BaseSettings):
+    """`MARKETDATA_EXCHANGES`, and a `MARKETDATA_<EXCHANGE>_URL` for each exchange in the registry."""
+
+    model_config = SettingsConfigDict(env_prefix="MARKETDATA_", env_file=".env", extra="ignore", env_ignore_empty=True)
+
+    exchanges: Annotated[
+        tuple[ExchangeId, ...], NoDecode, Field(description="The exchanges to serve, separated by commas.")
+    ] = (ExchangeId("binance_futures"), ExchangeId("hyperliquid"), ExchangeId("coinbase"))
+
+    @field_validator("exchanges", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("exchanges")
+    @classmethod
+    def _are_registered(cls, exchanges: tuple[ExchangeId, ...]) -> tuple[ExchangeId, ...]:
+        unknown = [exchange for exchange in exchanges if exchange not in registry()]
+        if unknown or not exchanges:
+            raise ValueError(f"choose from {', '.join(registry())}")
+        return tuple(dict.fromkeys(exchanges))
+
+    def base_url(self, exchange: ExchangeId) -> str:
+        """Where that exchange is: its setting, else the adapter's own address."""
+        configured: str | None = getattr(self, _url_field(exchange))
+        return configured or get_adapter(exchange).base_url
+
+
+def load_exchange_settings() -> ExchangeSettings:
+    """Read the settings from the environment and `.env`; pydantic's ValidationError names what cannot work."""
+    urls = {
+        _url_field(exchange): (
+            Annotated[str | None, Field(description=f"Base URL of {exchange}; unset: {adapter.base_url}.")],
+            None,
+        )
+        for exchange, adapter in registry().items()
+    }
+    model = create_model(
+        "ExchangeSettings",
+        __base__=ExchangeSettings,
+        __validators__={"are_http": field_validator(*urls)(_is_http)},
+        **urls,  # type: ignore[call-overload]
+    )
+    return model()
+
+
+def _is_http(value: str | None) -> str | None:
+    if value is None:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be http:// or https://, a host and perhaps a path, nothing else")
+    return value.rstrip("/")
+
+
+def _url_field(exchange: ExchangeId) -> str:
+    return f"{exchange}_url"
