@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 ExchangeId = NewType("ExchangeId", str)
 """One id per exchange API that we speak to, `[a-z][a-z0-9_]*`; the registry is the list."""
 
-DecimalText = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", examples=["0.10"])]
+DecimalText = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", examples=["0.10"])]
 """A decimal number as text in plain notation, digit for digit what the exchange sent."""
 
 EpochMs = Annotated[int, Field(examples=[1767225600000])]

@@ -1,6 +1,6 @@
 """Which exchanges this installation speaks to, and where they are."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, create_model, field_validator
@@ -40,7 +40,7 @@ class ExchangeSettings(BaseSettings):
 
 def load_exchange_settings() -> ExchangeSettings:
     """Read the settings from the environment and `.env`; pydantic's ValidationError names what cannot work."""
-    urls = {
+    urls: dict[str, Any] = {
         _url_field(exchange): (
             Annotated[str | None, Field(description=f"Base URL of {exchange}; unset: {adapter.base_url}.")],
             None,
@@ -51,7 +51,7 @@ def load_exchange_settings() -> ExchangeSettings:
         "ExchangeSettings",
         __base__=ExchangeSettings,
         __validators__={"are_http": field_validator(*urls)(_is_http)},
-        **urls,  # type: ignore[call-overload]
+        **urls,
     )
     return model()
 

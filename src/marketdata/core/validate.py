@@ -11,8 +11,9 @@ from marketdata.core.errors import UpstreamBadData
 from marketdata.core.models import Candle, ExchangeId, IntervalSpec
 from marketdata.core.paging import is_aligned
 
-_PRICES = re.compile(r"(?:-?\d{1,100}(?:\.\d{1,400})?,)*")
-_AMOUNTS = re.compile(r"(?:\d{1,100}(?:\.\d{1,400})?,)*")
+_PRICES = re.compile(r"(?:-?[0-9]{1,100}(?:\.[0-9]{1,400})?,){4}")
+_AMOUNTS = tuple(re.compile(rf"(?:[0-9]{{1,100}}(?:\.[0-9]{{1,400}})?,){{{count}}}") for count in range(5))
+"""One look at all of a candle's numbers, by how many of them there are: a comma in one would make one more."""
 
 
 def check_candles(exchange: ExchangeId, spec: IntervalSpec, candles: Sequence[Candle]) -> None:
@@ -37,12 +38,11 @@ def check_candles(exchange: ExchangeId, spec: IntervalSpec, candles: Sequence[Ca
 
 
 def _is_decimal(candle: Candle) -> bool:
-    amounts = [candle.volume, candle.quote_volume, candle.taker_buy_volume, candle.taker_buy_quote_volume]
-    prices = f"{candle.open},{candle.high},{candle.low},{candle.close},"
-    published = "".join(f"{amount}," for amount in amounts if amount is not None)
+    columns = (candle.volume, candle.quote_volume, candle.taker_buy_volume, candle.taker_buy_quote_volume)
+    amounts = [amount for amount in columns if amount is not None]
     return (
-        _PRICES.fullmatch(prices) is not None
-        and _AMOUNTS.fullmatch(published) is not None
+        _PRICES.fullmatch(f"{candle.open},{candle.high},{candle.low},{candle.close},") is not None
+        and _AMOUNTS[len(amounts)].fullmatch(",".join((*amounts, ""))) is not None
         and (candle.trades is None or candle.trades >= 0)
     )
 

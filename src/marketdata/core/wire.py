@@ -23,7 +23,7 @@ def decode[T](exchange: ExchangeId, wire_decoder: msgspec.json.Decoder[T], body:
     """Decode a body; UpstreamBadData when it is not JSON or not of the documented form."""
     try:
         return wire_decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamBadData(exchange, f"the answer is not of the documented form ({type(error).__name__})") from error
 
 
@@ -36,7 +36,7 @@ def plain(number: str) -> DecimalText:
     return format(Decimal(number), "f")
 
 
-_EXPONENT_FORM = re.compile(r"-?\d{1,100}(\.\d{1,100})?[eE][+-]?\d{1,3}")
+_EXPONENT_FORM = re.compile(r"-?[0-9]{1,100}(\.[0-9]{1,100})?[eE][+-]?[0-9]{1,3}")
 
 
 def plain_json_number(number: Any) -> DecimalText:  # noqa: ANN401 - an untyped JSON value is what it is for

@@ -1,0 +1,98 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketdata.core.exchanges import get_adapter, registry
+from marketdata.core.exchanges.adapter import ExchangeAdapter
+from marketdata.core.models import DAY_MS, Interval, IntervalSpec
+from marketdata.core.paging import Windows, ceil_open, count_opens, floor_open, is_aligned, next_open
+
+SPECS = [spec for adapter in registry().values() for spec in adapter.capabilities.intervals]
+ALIGNED = [spec for spec in SPECS if spec.anchor]
+TIMES = st.integers(0, 4_102_444_800_000)
+MONDAY_MS = 1717977600000  # 2024-06-10
+
+
+@given(st.sampled_from(ALIGNED), TIMES)
+def test_a_time_lies_in_exactly_one_candle(spec: IntervalSpec, time_ms: int) -> None:
+    opened = floor_open(spec, time_ms)
+    assert opened is not None
+    assert opened <= time_ms < next_open(spec, opened)
+    assert is_aligned(spec, opened)
+    assert floor_open(spec, next_open(spec, opened)) == next_open(spec, opened)
+
+
+@given(st.sampled_from(ALIGNED), TIMES)
+def test_rounding_up_gives_the_first_open_at_or_after(spec: IntervalSpec, time_ms: int) -> None:
+    opened = ceil_open(spec, time_ms)
+    assert opened >= time_ms
+    assert floor_open(spec, opened) == opened
+    assert floor_open(spec, opened - 1) != opened
+    assert count_opens(spec, opened, next_open(spec, next_open(spec, opened))) == 2
+
+
+def test_weeks_open_on_monday_at_binance_and_on_thursday_at_hyperliquid() -> None:
+    monday = get_adapter("binance_futures").capabilities.spec(Interval.WEEK_1)
+    thursday = get_adapter("hyperliquid").capabilities.spec(Interval.WEEK_1)
+    assert monday is not None
+    assert thursday is not None
+    assert floor_open(monday, MONDAY_MS + 5 * DAY_MS) == MONDAY_MS
+    assert floor_open(thursday, MONDAY_MS + 5 * DAY_MS) == MONDAY_MS + 3 * DAY_MS
+
+
+def test_months_are_the_calendar_s() -> None:
+    month = get_adapter("binance_futures").capabilities.spec(Interval.MONTH_1)
+    assert month is not None
+    february = int(datetime(2024, 2, 1, tzinfo=UTC).timestamp()) * 1000
+    assert floor_open(month, february + 28 * DAY_MS) == february
+    assert next_open(month, february) - february == 29 * DAY_MS
+    assert count_opens(month, february, next_open(month, february)) == 1
+
+
+def test_an_unverified_alignment_takes_every_time_as_it_is() -> None:
+    spec = IntervalSpec(interval=Interval.DAY_3, token="3d", anchor=None, offset_ms=None)
+    assert floor_open(spec, 12345) is None
+    assert ceil_open(spec, 12345) == 12345
+    assert is_aligned(spec, 12345)
+
+
+@given(
+    st.sampled_from(list(registry().values())),
+    st.integers(0, 10**12),
+    st.integers(1, 10**11),
+    st.integers(1, 5001),
+    st.sampled_from(["up", "down"]),
+)
+def test_windows_cover_a_range_without_overlap(
+    adapter: ExchangeAdapter, start: int, span: int, need: int, direction: str
+) -> None:
+    upward = direction == "up"
+    capabilities = adapter.capabilities
+    if capabilities.wide_range == "oldest":
+        return
+    windows = Windows(capabilities, Interval.MIN_1)
+    low, high, calls = start, start + span, 0
+    while low < high and calls < 50:
+        window = windows.above(low, high, need, calls) if upward else windows.below(low, high, need, calls)
+        assert window.start_ms is not None
+        assert low <= window.start_ms < window.end_ms <= high
+        if capabilities.wide_range == "rejected":
+            assert window.end_ms - window.start_ms <= capabilities.rows_per_call * Interval.MIN_1.min_duration_ms
+        if upward:
+            assert window.start_ms == low
+            low = window.end_ms
+        else:
+            assert window.end_ms == high
+            high = window.start_ms
+        calls += 1
+    assert calls <= 3 or capabilities.wide_range == "rejected"
+
+
+@pytest.mark.parametrize("need", [1, 500, 1500, 5001])
+def test_an_exchange_that_keeps_the_oldest_finds_its_first_candle_itself(need: int) -> None:
+    windows = Windows(get_adapter("binance_futures").capabilities, Interval.MIN_1)
+    assert windows.above(0, 10**12, need, 0).end_ms == 10**12
+    assert windows.below(0, 10**12, need, 0).start_ms is None
+    assert windows.above(0, 10**12, need, 0).limit == min(need, 1500)

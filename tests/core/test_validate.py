@@ -1,0 +1,99 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketdata.core.errors import UpstreamBadData
+from marketdata.core.exchanges import get_adapter
+from marketdata.core.models import HOUR_MS, Candle, ExchangeId, Interval, IntervalSpec
+from marketdata.core.validate import check_candles
+
+EXCHANGE = ExchangeId("binance_futures")
+SPEC = get_adapter(EXCHANGE).capabilities.intervals[5]
+T0 = 1767225600000
+
+
+def candle(**changed: Any) -> Candle:
+    fields: dict[str, Any] = {
+        "open_time": T0,
+        "close_time": T0 + HOUR_MS,
+        "open": "2",
+        "high": "3.10",
+        "low": "1",
+        "close": "2.5",
+        "volume": "0",
+        "trades": 0,
+    }
+    return Candle(**{**fields, **changed})
+
+
+def test_the_interval_is_an_hour() -> None:
+    assert SPEC.interval is Interval.HOUR_1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"open": "NaN"},
+        {"high": "Infinity"},
+        {"low": "1e-3"},
+        {"close": " 2"},
+        {"close": "2_0"},
+        {"close": "2,0"},
+        {"close": ""},
+        {"close": "٢"},
+        {"volume": "-0.1"},
+        {"volume": "None"},
+        {"quote_volume": "x"},
+        {"taker_buy_volume": "-1"},
+        {"trades": -1},
+        {"high": "2.4"},
+        {"low": "2.1"},
+        {"open": "3.11"},
+        {"close": "0.9"},
+        {"high": "3.1000000000000000000000001", "open": "3.1000000000000000000000002"},
+        {"open_time": T0 + 1},
+        {"open_time": -HOUR_MS},
+        {"close_time": T0},
+    ],
+)
+def test_a_bad_candle_names_itself(changed: dict[str, Any]) -> None:
+    bad = candle(**changed)
+    with pytest.raises(UpstreamBadData) as caught:
+        check_candles(EXCHANGE, SPEC, [bad])
+    assert caught.value.candle == bad.open_time
+    assert caught.value.exchange == EXCHANGE
+
+
+@pytest.mark.parametrize("second", [T0, T0 - HOUR_MS])
+def test_repeated_and_reversed_candles_are_refused(second: int) -> None:
+    follower = candle(open_time=second, close_time=second + HOUR_MS)
+    with pytest.raises(UpstreamBadData, match="repeat"):
+        check_candles(EXCHANGE, SPEC, [candle(), follower])
+
+
+def test_without_an_alignment_overlaps_are_still_seen() -> None:
+    spec = IntervalSpec(interval=Interval.DAY_3, token="3d", anchor=None, offset_ms=None)
+    check_candles(EXCHANGE, spec, [candle(open_time=T0 + 1, close_time=T0 + 5)])
+    with pytest.raises(UpstreamBadData, match="overlap"):
+        check_candles(EXCHANGE, spec, [candle(close_time=T0 + 5), candle(open_time=T0 + 4, close_time=T0 + 9)])
+
+
+def test_sound_candles_pass() -> None:
+    flat = {"open": "1.0", "high": "1", "low": "1.00", "close": "1"}
+    check_candles(EXCHANGE, SPEC, [])
+    check_candles(EXCHANGE, SPEC, [candle(), candle(open_time=T0 + 2 * HOUR_MS, close_time=T0 + 3 * HOUR_MS, **flat)])
+    check_candles(EXCHANGE, SPEC, [candle(open="-2", high="-1", low="-3", close="-2.5")])
+
+
+@given(st.permutations(["1", "2", "3", "4"]))
+def test_low_and_high_enclose_open_and_close(values: list[str]) -> None:
+    opened, high, low, close = values
+    sound = low <= min(opened, close) and high >= max(opened, close)
+    try:
+        check_candles(EXCHANGE, SPEC, [candle(open=opened, high=high, low=low, close=close)])
+    except UpstreamBadData:
+        assert not sound
+    else:
+        assert sound
