@@ -1,0 +1,114 @@
+"""The way to the database: short transactions, each of whose waits is bounded on this side.
+
+A server that hangs answers neither a ping nor `statement_timeout`, so a transaction that overstays its deadline has its
+socket shut down here: whatever waits on it fails at once, the connection leaves the pool, and the next transaction
+begins with a new one. So does one that finds its pooled connection ended by the server.
+"""
+
+import asyncio
+import math
+import os
+import select
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from marketdata.core.errors import DatabaseUnavailable
+
+
+def driver_url(url: str) -> URL:
+    """`url` with the driver that we use; `postgresql://` and `postgresql+psycopg://` are both understood."""
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+class Database:
+    """A pool of connections to one database; belongs to the event loop in which it is first used."""
+
+    def __init__(self, url: str, *, deadline_s: float = 5.0, pool_size: int = 10) -> None:
+        """`deadline_s`: the most that connecting may take, and then a whole transaction."""
+        self._deadline_s = deadline_s
+        parsed = driver_url(url)
+        timeout_ms = math.ceil(deadline_s * 1000)
+        options = (
+            f"-c statement_timeout={timeout_ms} -c idle_in_transaction_session_timeout={timeout_ms} -c timezone=UTC"
+        )
+        given = parsed.query.get("options", "")
+        self._engine = create_async_engine(
+            parsed,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=deadline_s,
+            hide_parameters=True,
+            connect_args={
+                "connect_timeout": max(2, math.ceil(deadline_s)),  # libpq takes less than 2 s for 2 s
+                "options": f"{options} {given if isinstance(given, str) else ' '.join(given)}".strip(),
+                "application_name": "marketdata",
+            },
+        )
+        event.listen(self._engine.sync_engine, "checkout", _refuse_ended)
+
+    @asynccontextmanager
+    async def transaction(self, *, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
+        """A connection within a transaction that commits at the end and rolls back on an error.
+
+        Keep it short: `deadline_s`, by default the database's, counts for all of it. Raises DatabaseUnavailable when
+        the database cannot be reached, does not answer in time, or ends the connection.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with AsyncExitStack() as held:
+                connection = await self._connect()
+                held.push_async_callback(connection.close)
+                driver = (await connection.get_raw_connection()).driver_connection
+                watchdog = loop.call_later(self._deadline_s if deadline_s is None else deadline_s, _hang_up, driver)
+                held.callback(watchdog.cancel)
+                async with connection.begin():
+                    yield connection
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise DatabaseUnavailable(first_words(error)) from error
+
+    async def _connect(self) -> AsyncConnection:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await self._engine.connect()
+        except TimeoutError:
+            raise DatabaseUnavailable("the database did not accept a connection in time") from None
+
+    async def ping(self) -> None:
+        """Return if the database answers; raises DatabaseUnavailable if not."""
+        async with self.transaction() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
+    async def dispose(self) -> None:
+        """Close all connections; the Database can be used again afterwards."""
+        await self._engine.dispose()
+
+
+def _refuse_ended(connection: Any, *_: object) -> None:
+    """Let the pool take another connection if this idle one has something to read: that can only be its end."""
+    poll = select.poll()
+    poll.register(connection.driver_connection.fileno(), select.POLLIN | select.POLLHUP)
+    if poll.poll(0):
+        raise DisconnectionError
+
+
+def _hang_up(driver: Any) -> None:
+    """Shut the socket of a psycopg connection down, so that whoever waits on it learns of its end."""
+    if not driver.closed:
+        with socket.socket(fileno=os.dup(driver.fileno())) as wire, suppress(OSError):
+            wire.shutdown(socket.SHUT_RDWR)
+
+
+def first_words(error: Exception) -> str:
+    """What the server or the driver said first: no statement, no value, no URL."""
+    origin = getattr(error, "orig", None)
+    if origin is None:
+        return "no connection to the database was free in time"
+    lines = str(origin).splitlines()
+    return f"the database is not available: {lines[0] if lines else type(origin).__name__}"

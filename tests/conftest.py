@@ -1,0 +1,62 @@
+"""What tests of several rooms share: a real PostgreSQL, and a fresh database of it for each test."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from marketdata.store.embedded import EmbeddedPostgres
+from marketdata.store.engine import Database
+from marketdata.store.migrate import migrate
+
+_NUMBERS = itertools.count(1)
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server with a migrated template database."""
+
+    url: str
+
+    def make_database(self, template: str = "migrated") -> str:
+        """The URL of a new database, a copy of `template` (`template0`: an empty one)."""
+        name = f"test_{next(_NUMBERS)}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return make_url(self.url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The server of this test session, with the newest schema in the database `migrated`."""
+    folder: Path = tmp_path_factory.mktemp("postgres")
+    with EmbeddedPostgres(folder, _FAST).use() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE migrated")
+        migrate(make_url(url).set(database="migrated").render_as_string(hide_password=False))
+        yield Postgres(url)
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    """The URL of a migrated database that is this test's alone."""
+    return postgres.make_database()
+
+
+@pytest.fixture
+def empty_postgres_url(postgres: Postgres) -> str:
+    """The URL of a database without any table, this test's alone."""
+    return postgres.make_database("template0")
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[Database]:
+    """A migrated database that is this test's alone."""
+    database = Database(postgres_url)
+    yield database
+    await database.dispose()
