@@ -42,7 +42,8 @@ class BudgetLedger:
 
     def _forget(self) -> None:
         horizon = self._clock.monotonic() - self._window_age_s()
-        while self._booked and self._booked[0][0] <= horizon:
+        is_fixed = self._budget.window == "fixed"  # the instant at which a fixed window opens belongs to it
+        while self._booked and (self._booked[0][0] < horizon or (self._booked[0][0] == horizon and not is_fixed)):
             self._used -= self._booked.popleft()[1]
 
     def _window_age_s(self) -> float:

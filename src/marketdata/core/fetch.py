@@ -55,7 +55,13 @@ class Fetcher:
     """Everything that one exchange is asked, through its adapter."""
 
     def __init__(
-        self, adapter: ExchangeAdapter, http: httpx2.AsyncClient, clock: Clock, base_url: str | None = None
+        self,
+        adapter: ExchangeAdapter,
+        http: httpx2.AsyncClient,
+        clock: Clock,
+        base_url: str | None = None,
+        *,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
         """`base_url`: where the exchange is; None for its public one. The caller closes `http`."""
         self.adapter = adapter
@@ -63,6 +69,7 @@ class Fetcher:
         self.ledger = BudgetLedger(adapter.capabilities.budget, clock)
         self._http = http
         self._clock = clock
+        self._deadline_s = deadline_s
         self._time_sample: tuple[int, float] | None = None  # exchange time in ms, and when on the monotonic clock
         self._time_lock = asyncio.Lock()
         self._silent_until_ms = 0
@@ -152,7 +159,7 @@ class Fetcher:
         wait_s = self.ledger.spend(request.weight)
         waited_s = 0.0
         while wait_s:
-            if waited_s + wait_s > DEADLINE_S / 2:
+            if waited_s + wait_s > self._deadline_s / 2:
                 raise UpstreamRateLimited(exchange, wait_s)
             await self._clock.sleep(wait_s)
             waited_s += wait_s
@@ -175,7 +182,7 @@ class Fetcher:
         if parts.get("json") is None:
             parts.pop("json", None)
         try:
-            async with asyncio.timeout(DEADLINE_S), self._http.stream(method, url, **parts) as response:
+            async with asyncio.timeout(self._deadline_s), self._http.stream(method, url, **parts) as response:
                 body = bytearray()
                 async for chunk in response.aiter_bytes():
                     body += chunk
@@ -187,7 +194,7 @@ class Fetcher:
                     bytes(body),
                 )
         except (TimeoutError, httpx2.TimeoutException) as error:
-            raise UpstreamTimeout(exchange, DEADLINE_S) from error
+            raise UpstreamTimeout(exchange, self._deadline_s) from error
         except httpx2.DecodingError as error:
             raise UpstreamBadData(exchange, "the answer's compression is broken") from error
         except httpx2.ConnectError as error:
