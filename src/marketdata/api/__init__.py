@@ -1,0 +1,1 @@
+"""The HTTP service: candles and metadata, read only, for authenticated API clients."""

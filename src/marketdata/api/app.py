@@ -1,0 +1,107 @@
+"""The application: endpoints, error documents and the surroundings of every request, put together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from marketdata import __version__
+from marketdata.api.auth import Tokens
+from marketdata.api.catalogue import Catalogue
+from marketdata.api.envelope import Envelope
+from marketdata.api.openapi import complete
+from marketdata.api.problems import ERRORS_PATH, errors_page, handle
+from marketdata.api.routes import exchanges, health, operations, symbols, token
+from marketdata.api.routes.candles import DEFAULT_LIMIT, MAX_LIMIT, candle_routes
+from marketdata.api.services import Services
+from marketdata.api.settings import ApiSettings
+from marketdata.core.clock import Clock
+from marketdata.core.fetch import Fetcher
+from marketdata.core.models import ExchangeId
+from marketdata.store.engine import Database
+
+_DESCRIPTION = """\
+Exact candles and metadata of crypto exchanges, in one canonical form.
+
+Prices, volumes and sizes are decimal text, digit for digit what the exchange sent; times are epoch milliseconds, UTC.
+Nothing is computed, filled or cut silently. Errors are problem documents (RFC 9457) with a stable `code`.
+
+Get an access token from `POST /v1/token`, or press *Authorize* here, with a client id and secret.
+"""
+
+
+class Application(FastAPI):
+    """FastAPI with the candle endpoints in its OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = complete(super().openapi(), MAX_LIMIT, DEFAULT_LIMIT)
+        return self.openapi_schema
+
+
+def create_app(
+    database: Database, fetchers: Mapping[ExchangeId, Fetcher], clock: Clock, settings: ApiSettings
+) -> Application:
+    """The API over its collaborators, which the caller opens and closes.
+
+    While the server runs it (ASGI lifespan), it follows what is new in the database; without a lifespan, as in a test,
+    `app.state.services.refresh()` does so once.
+    """
+    services = Services(
+        database=database,
+        fetchers=fetchers,
+        clock=clock,
+        settings=settings,
+        tokens=Tokens(clock, settings.token_ttl),
+        catalogue=Catalogue(tuple(fetchers)),
+    )
+    app = Application(
+        title="Market Data Platform",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=_follow_database,
+        middleware=[Middleware(Envelope, clock=clock)],
+        # whatever else is raised passes on to the Envelope, which answers it in the same way
+        exception_handlers={HTTPException: handle, RequestValidationError: handle},
+        redirect_slashes=False,
+        redoc_url=None,
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+    )
+    app.state.services = services
+    app.state.clock = clock
+    for module in (token, exchanges, symbols, operations, health):
+        app.include_router(module.router)
+    app.router.routes.extend(candle_routes())
+    app.add_route(ERRORS_PATH, _get_errors_page, include_in_schema=False)
+    return app
+
+
+@asynccontextmanager
+async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    await services.refresh()
+    following = asyncio.create_task(services.keep_refreshing())
+    try:
+        yield
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+
+async def _get_errors_page(_: Request) -> HTMLResponse:
+    return HTMLResponse(errors_page())

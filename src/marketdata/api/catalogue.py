@@ -1,0 +1,141 @@
+"""The metadata in memory: a whole snapshot per generation, swapped at once, served on when the database is away."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from marketdata.api.problems import Problem, not_ready
+from marketdata.core.models import ExchangeId, Symbol
+from marketdata.store.engine import Database
+from marketdata.store.exchanges import ExchangeState, list_exchanges
+from marketdata.store.symbols import StoredSymbol, list_stored
+
+
+def spelled(name: str) -> str:
+    """`name` as symbols are spelled: NFC, upper case."""
+    return unicodedata.normalize("NFC", name).upper()
+
+
+class Instruments:
+    """One exchange's symbols at one generation, found by any of their names."""
+
+    def __init__(self, stored: Iterable[StoredSymbol]) -> None:
+        """`stored`: all that were ever seen."""
+        rows = sorted(stored, key=lambda row: row.symbol.symbol)
+        self.symbols: Sequence[Symbol] = [row.symbol for row in rows]
+        self._replaced = {row.symbol.symbol for row in rows if row.replaced_at is not None}
+        self._by_exchange_symbol = {row.symbol.exchange_symbol: row.symbol for row in rows if row.replaced_at is None}
+        self._by_symbol = {symbol.symbol: symbol for symbol in self.symbols}
+        self._by_alias = {alias: symbol for symbol in self.symbols for alias in symbol.aliases}
+        self._by_any: Mapping[str, list[Symbol]] = _index(self.symbols)
+
+    def find(self, name: str) -> Symbol | None:
+        """The one instrument that a path means: the exchange's symbol as it stands, our symbol, or a former one."""
+        exact = self._by_exchange_symbol.get(name)
+        if exact is not None:
+            return exact
+        ours = spelled(name)
+        return self._by_symbol.get(ours) or self._by_alias.get(ours)
+
+    def matches(self, name: str) -> list[Symbol]:
+        """Every instrument that anyone calls so, by symbol; letter case counts only where it tells two apart."""
+        return self._by_any.get(spelled(name), [])
+
+    def is_replaced(self, symbol: Symbol) -> bool:
+        """Whether its exchange symbol now belongs to another instrument, so that its candles cannot be asked for."""
+        return symbol.symbol in self._replaced
+
+    @cached_property
+    def encoded(self) -> Mapping[str, bytes]:
+        """Each symbol as JSON, by name, encoded once per generation."""
+        return {symbol.symbol: symbol.model_dump_json().encode() for symbol in self.symbols}
+
+
+def _index(symbols: Iterable[Symbol]) -> Mapping[str, list[Symbol]]:
+    index: dict[str, list[Symbol]] = defaultdict(list)
+    for symbol in symbols:
+        names = (symbol.symbol, symbol.id, symbol.exchange_symbol, symbol.ccxt_symbol, *symbol.aliases)
+        for name in {spelled(name) for name in names if name is not None}:
+            index[name].append(symbol)
+    return dict(index)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the database said when it was last asked."""
+
+    states: Mapping[ExchangeId, ExchangeState]
+    instruments: Mapping[ExchangeId, Instruments]
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Before the database was first asked."""
+        return cls({}, {})
+
+
+class Catalogue:
+    """The newest snapshot and how it is renewed."""
+
+    def __init__(self, exchanges: Sequence[ExchangeId]) -> None:
+        """`exchanges`: those that are served; others in the database are not shown."""
+        self.exchanges = tuple(exchanges)
+        self.snapshot = Snapshot.empty()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is metadata of any exchange."""
+        return bool(self.snapshot.instruments)
+
+    def check_exchange(self, exchange: str) -> ExchangeId:
+        """`exchange`, being one that is served; else Problem `unknown-exchange`."""
+        if exchange in self.exchanges:
+            return ExchangeId(exchange)
+        raise Problem(
+            "unknown-exchange",
+            f"Exchanges served here are {', '.join(self.exchanges)}.",
+            parameter="exchange",
+            supported=self.exchanges,
+        )
+
+    def of(self, exchange: str) -> Instruments:
+        """The instruments of one exchange; Problem `unknown-exchange` or `metadata-not-ready` when there are none."""
+        instruments = self.snapshot.instruments.get(self.check_exchange(exchange))
+        if instruments is None:
+            raise not_ready(exchange)
+        return instruments
+
+    def all(self) -> list[Instruments]:
+        """The instruments of every exchange, by exchange; Problem `metadata-not-ready` before any sync."""
+        if not self.is_ready:
+            raise not_ready("No exchange")
+        return [self.snapshot.instruments[exchange] for exchange in sorted(self.snapshot.instruments)]
+
+    def symbol(self, exchange: str, name: str) -> Symbol:
+        """The instrument that a path means.
+
+        Raises Problem `unknown-exchange`, `metadata-not-ready` or `unknown-symbol`.
+        """
+        symbol = self.of(exchange).find(name)
+        if symbol is None:
+            raise Problem(
+                "unknown-symbol",
+                f"No instrument of {exchange} has this symbol; `/v1/resolve` finds any spelling.",
+                parameter="symbol",
+            )
+        return symbol
+
+    async def refresh(self, database: Database) -> None:
+        """Look whether anything is new and read it whole. Raises DatabaseUnavailable, keeping what is held."""
+        async with database.transaction() as connection:
+            states = {
+                state.exchange: state for state in await list_exchanges(connection) if state.exchange in self.exchanges
+            }
+            held = self.snapshot
+            instruments = dict(held.instruments)
+            for exchange, state in states.items():
+                if state.last_synced_at is not None and state != held.states.get(exchange):
+                    instruments[exchange] = Instruments(await list_stored(connection, exchange))
+        self.snapshot = Snapshot(states, instruments)

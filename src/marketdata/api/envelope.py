@@ -1,0 +1,85 @@
+"""What surrounds every request: its id, a bound on its body, HEAD as GET, and an answer whatever happens."""
+
+import re
+import uuid
+from collections.abc import Iterable
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from marketdata.api.problems import render, to_problem
+from marketdata.core.clock import Clock
+
+MAX_BODY_BYTES: Final = 64 * 1024
+
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class Envelope:
+    """Pure ASGI middleware, outermost of ours, so that errors of the framework pass through it too."""
+
+    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+        """`clock`: for the moments that error documents speak of."""
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on and see that it is answered."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        identity = _identity(scope["headers"])
+        scope = {**scope, "state": {**scope.get("state", {}), "request_id": identity.decode()}}
+        if scope["method"] == "HEAD":
+            scope["method"] = "GET"  # the server itself leaves out the body
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], (b"x-request-id", identity)]
+            await send(message)
+
+        try:
+            await self._app(scope, _bounded(scope["headers"], receive), send_with_id)
+        except Exception as error:
+            problem = to_problem(scope, error, self._clock)
+            if started:  # too late for another answer: the server cuts the connection
+                raise
+            await render(scope, problem)(scope, receive, send_with_id)
+
+
+def _identity(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    for name, value in headers:
+        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
+            return value
+    return str(uuid.uuid4()).encode()
+
+
+def _bounded(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Receive:
+    """Stop reading a body at the bound; the usual request has none and pays nothing.
+
+    Raises HTTPException 413 at once when the body is announced as longer.
+    """
+    for name, value in headers:
+        if name == b"content-length" and (not value.isdigit() or int(value[:9]) > MAX_BODY_BYTES):
+            raise HTTPException(413)
+        if name == b"transfer-encoding":
+            return _counted(receive)
+    return receive
+
+
+def _counted(receive: Receive) -> Receive:
+    total = 0
+
+    async def receive_counted() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > MAX_BODY_BYTES:
+            raise HTTPException(413)
+        return message
+
+    return receive_counted

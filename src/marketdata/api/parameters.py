@@ -1,0 +1,73 @@
+"""Query parameters: each at most once, none that is unknown, none silently ignored."""
+
+import difflib
+import re
+from collections.abc import Collection, Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+from marketdata.api.problems import Problem
+
+_MAX_PARAMETERS: Final = 100
+_NAME: Final = re.compile(r"[A-Za-z_]{1,32}")
+_FLAGS: Final[Mapping[str, bool]] = {"true": True, "false": False}
+
+
+def read_query(query: bytes, known: Collection[str]) -> dict[str, str]:
+    """The values of a query string by parameter.
+
+    Raises Problem `unknown-parameter` for one that is not in `known`, `invalid-parameter` for one given twice.
+    """
+    if not query:
+        return {}
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+    except ValueError:
+        raise Problem("invalid-request", "The query string has too many parameters.") from None
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            raise _unknown(name, known)
+        if name in values:
+            raise Problem("invalid-parameter", f"`{name}` is given more than once.", parameter=name)
+        values[name] = value
+    return values
+
+
+def _unknown(name: str, known: Collection[str]) -> Problem:
+    """An unknown name is repeated only if it looks like one."""
+    problem = Problem("unknown-parameter", "Nothing was done: there is no such query parameter here.")
+    if _NAME.fullmatch(name):
+        problem.members["parameter"] = name
+        if close := difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5):
+            problem.members["did_you_mean"] = close
+    problem.members["supported"] = list(known)
+    return problem
+
+
+def parse_choice[Choice: str](name: str, text: str, choices: Collection[Choice]) -> Choice:
+    """The one of `choices` that `text` is; else Problem `invalid-parameter`."""
+    for choice in choices:
+        if choice == text:
+            return choice
+    supported = list(choices)
+    raise Problem(
+        "invalid-parameter", f"`{name}` is one of {', '.join(supported)}.", parameter=name, supported=supported
+    )
+
+
+def parse_flag(name: str, text: str) -> bool:
+    """`true` or `false` in any case; else Problem `invalid-parameter`."""
+    return _FLAGS[parse_choice(name, text.lower(), _FLAGS)]
+
+
+def parse_limit(text: str, most: int) -> int:
+    """A number of rows from 1 to `most`; Problem `limit-too-large` above, `invalid-parameter` for anything else."""
+    limit = int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else 0
+    if limit > most:
+        raise Problem(
+            "limit-too-large", f"`limit` is at most {most}; go on with `page.next`.", parameter="limit", max=most
+        )
+    if limit < 1:
+        raise Problem("invalid-parameter", f"`limit` is a whole number from 1 to {most}.", parameter="limit", max=most)
+    return limit

@@ -1,0 +1,251 @@
+"""Errors as RFC 9457 problem documents: the one place where HTTP status codes are chosen.
+
+`docs/errors.md` says to users what each code means; a test holds the two together.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from marketdata.core.clock import Clock
+from marketdata.core.errors import (
+    DatabaseUnavailable,
+    MarketDataError,
+    UnknownExchange,
+    UnsupportedInterval,
+    UpstreamBadData,
+    UpstreamBanned,
+    UpstreamBlocked,
+    UpstreamError,
+    UpstreamFailure,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+
+logger = logging.getLogger(__name__)
+
+PROBLEMS: Mapping[str, tuple[int, str]] = {
+    "invalid-parameter": (400, "A parameter is missing or has a value that it cannot have"),
+    "unknown-parameter": (400, "There is no such parameter"),
+    "naive-timestamp": (400, "A timestamp has no time zone"),
+    "invalid-range": (400, "The time range is empty or reversed"),
+    "limit-too-large": (400, "More rows were asked for than one answer may hold"),
+    "unsupported-interval": (400, "The exchange does not offer this interval"),
+    "bad-cursor": (400, "The cursor cannot be used"),
+    "invalid-request": (400, "The request is malformed"),
+    "unsupported-grant-type": (400, "The grant type is not supported"),
+    "invalid-scope": (400, "The client may not have the scope that it asked for"),
+    "missing-token": (401, "An access token is needed"),
+    "invalid-token": (401, "The access token is not valid"),
+    "expired-token": (401, "The access token has expired"),
+    "invalid-client": (401, "The client could not be authenticated"),
+    "insufficient-scope": (403, "The access token does not cover this"),
+    "unknown-exchange": (404, "There is no such exchange here"),
+    "unknown-symbol": (404, "There is no such symbol on this exchange"),
+    "not-found": (404, "There is nothing at this path"),
+    "method-not-allowed": (405, "This path does not take this method"),
+    "unsupported-format": (406, "The format is not supported"),
+    "too-large": (413, "The request body is too large"),
+    "internal-error": (500, "A defect on our side"),
+    "upstream-error": (502, "The exchange answered with an error"),
+    "upstream-bad-data": (502, "The exchange's data breaks a rule"),
+    "upstream-rate-limited": (503, "The exchange's request budget is spent"),
+    "upstream-banned": (503, "The exchange has banned this address for a while"),
+    "upstream-blocked": (503, "The exchange does not serve this address or region"),
+    "upstream-unavailable": (503, "The exchange cannot be reached"),
+    "metadata-not-ready": (503, "Metadata has not been loaded yet"),
+    "database-unavailable": (503, "The database cannot be reached"),
+    "upstream-timeout": (504, "The exchange did not answer in time"),
+}
+"""Every code with its status and title."""
+
+_ERROR_CODES: Mapping[type[MarketDataError], str] = {
+    UnsupportedInterval: "unsupported-interval",
+    UnknownExchange: "unknown-exchange",
+    UpstreamBadData: "upstream-bad-data",
+    UpstreamFailure: "upstream-error",
+    UpstreamTimeout: "upstream-timeout",
+    UpstreamUnavailable: "upstream-unavailable",
+    UpstreamRateLimited: "upstream-rate-limited",
+    UpstreamBanned: "upstream-banned",
+    UpstreamBlocked: "upstream-blocked",
+    UpstreamError: "upstream-error",
+    DatabaseUnavailable: "database-unavailable",
+}
+"""What each error of the tree is called outside; one that is missing here, bases included, is a defect."""
+
+_STATUS_CODES: Mapping[int, str] = {
+    400: "invalid-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+}
+"""What the framework's own refusals are called."""
+
+_OAUTH_ERRORS: Mapping[str, str] = {
+    "invalid-client": "invalid_client",
+    "unsupported-grant-type": "unsupported_grant_type",
+    "invalid-scope": "invalid_scope",
+    "database-unavailable": "temporarily_unavailable",
+    "internal-error": "server_error",
+}
+"""RFC 6749's words for our codes at the token endpoint; all others are `invalid_request` there."""
+
+MEDIA_TYPE = "application/problem+json"
+TOKEN_PATH = "/v1/token"  # noqa: S105 - a path
+ERRORS_PATH = "/docs/errors"
+
+_RETRY_S = 5
+"""When to ask again for what our own side mends by itself within seconds."""
+
+
+class Problem(Exception):
+    """A request that is refused; becomes a problem document as it stands.
+
+    `detail` and `members` are for the caller and never hold what the caller sent.
+    """
+
+    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: object) -> None:
+        """`code`: one of PROBLEMS; `members`: what helps to mend it, such as `parameter`, `supported`, `max`."""
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+
+def not_ready(what: str) -> Problem:
+    """The refusal while the first sync is still to come."""
+    return Problem(
+        "metadata-not-ready", f"{what} has not been synced yet; ask again in a moment.", retry_after=_RETRY_S
+    )
+
+
+def request_id(scope: Scope) -> str:
+    """The id under which this request is logged and answered."""
+    state: dict[str, str] = scope.get("state", {})
+    return state.get("request_id", "")
+
+
+def render(scope: Scope, problem: Problem) -> Response:
+    """The answer that `problem` is."""
+    status, title = PROBLEMS[problem.code]
+    identity = request_id(scope)
+    document: dict[str, object] = {
+        "type": f"{ERRORS_PATH}#{problem.code}",
+        "title": title,
+        "status": status,
+        "detail": problem.detail,
+        "instance": f"urn:uuid:{identity}",
+        "code": problem.code,
+        "request_id": identity,
+        **problem.members,
+    }
+    headers = dict(problem.headers)
+    if scope["path"].startswith(TOKEN_PATH):
+        document |= {"error": _OAUTH_ERRORS.get(problem.code, "invalid_request"), "error_description": problem.detail}
+        headers["Cache-Control"] = "no-store"
+    if "retry_after" in problem.members:
+        headers["Retry-After"] = str(problem.members["retry_after"])
+    return Response(msgspec.json.encode(document), status, headers, MEDIA_TYPE)
+
+
+def _from_error(error: MarketDataError, clock: Clock) -> Problem | None:
+    code = next((_ERROR_CODES[kind] for kind in type(error).__mro__ if kind in _ERROR_CODES), None)
+    if code is None:
+        return None
+    members: dict[str, object] = {}
+    detail = str(error)
+    match error:
+        case UnsupportedInterval():
+            members = {"parameter": "interval", "supported": error.supported}
+        case UnknownExchange():
+            members = {"parameter": "exchange", "supported": error.supported}
+        case UpstreamUnavailable() | UpstreamRateLimited() if error.retry_after_s is not None:
+            members = {"retry_after": max(1, math.ceil(error.retry_after_s))}
+        case UpstreamBanned() if error.until_ms is not None:
+            members = {"retry_after": max(1, math.ceil((error.until_ms - clock.now_ms()) / 1000))}
+        case DatabaseUnavailable():
+            # its own message may name hosts
+            detail = "The database cannot be reached; what is known in memory is still served."
+            members = {"retry_after": _RETRY_S}
+        case _:
+            pass
+    problem = Problem(code, detail)
+    problem.members.update(members)
+    return problem
+
+
+def _from_http(error: HTTPException) -> Problem:
+    code = _STATUS_CODES.get(error.status_code, "invalid-request")
+    headers = dict(error.headers or {})
+    if "GET" in headers.get("Allow", ""):
+        headers["Allow"] = "GET, HEAD"
+    return Problem(code, f"{PROBLEMS[code][1]}.", headers=headers)
+
+
+def _from_validation(error: RequestValidationError) -> Problem:
+    """Speak of the first thing that is wrong, by the parameter's name and what it may be."""
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    bounds: Mapping[str, object] = first.get("ctx", {})
+    match first["type"]:
+        case "missing":
+            return Problem("invalid-parameter", f"`{name}` is required.", parameter=name)
+        case "less_than_equal":
+            largest = bounds["le"]
+            return Problem("limit-too-large", f"`{name}` is at most {largest}.", parameter=name, max=largest)
+        case "enum" | "literal_error":
+            supported = [word.strip("'") for word in str(bounds["expected"]).replace(" or ", ", ").split(", ")]
+            return Problem(
+                "invalid-parameter",
+                f"`{name}` is one of {', '.join(supported)}.",
+                parameter=name,
+                supported=supported,
+            )
+        case _:
+            return Problem("invalid-parameter", f"`{name}` is not valid: {first['msg']}.", parameter=name)
+
+
+def to_problem(scope: Scope, error: Exception, clock: Clock) -> Problem:
+    """What `error` is to the caller; a defect is logged with the request id and says nothing internal."""
+    problem: Problem | None = None
+    match error:
+        case Problem():
+            return error
+        case MarketDataError():
+            problem = _from_error(error, clock)
+        case HTTPException():
+            problem = _from_http(error)
+        case RequestValidationError():
+            problem = _from_validation(error)
+        case _:
+            pass
+    if problem is None:
+        logger.error("defect while answering request %s", request_id(scope), exc_info=error)
+        problem = Problem("internal-error", "This is our mistake; it is logged under the request id.")
+    return problem
+
+
+async def handle(request: Request, error: Exception) -> Response:
+    """The exception handler of the application."""
+    return render(request.scope, to_problem(request.scope, error, request.app.state.clock))
+
+
+def errors_page() -> str:
+    """What each `type` points to: every code with its status and meaning, as a page."""
+    rows = "".join(
+        f'<dt id="{code}"><code>{code}</code> ({status})</dt><dd>{title}.</dd>'
+        for code, (status, title) in PROBLEMS.items()
+    )
+    return (
+        f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Errors</title><h1>Errors</h1><dl>{rows}</dl></html>"
+    )

@@ -1,0 +1,162 @@
+"""Candles: plain endpoints that return bytes, because this is what is asked most; `openapi.py` describes them."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from marketdata.api.auth import CANDLES_READ
+from marketdata.api.cursor import bad_cursor, seal, unseal
+from marketdata.api.encode import (
+    FORMATS,
+    NUMBERS,
+    ORDERS,
+    TIME_FORMATS,
+    Numbers,
+    Origin,
+    Page,
+    TimeFormat,
+    encode_candles,
+)
+from marketdata.api.parameters import parse_choice, parse_flag, parse_limit, read_query
+from marketdata.api.problems import Problem
+from marketdata.api.services import Services
+from marketdata.api.timestamps import parse_timestamp
+from marketdata.core.candles import CandlePage, CandleRange, CandleWarning, get_candles
+from marketdata.core.errors import UnsupportedInterval
+from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter
+from marketdata.core.fetch import Fetcher
+from marketdata.core.models import ExchangeId, Interval, Symbol
+
+CANDLES_PATH: Final = "/v1/candles/{exchange}/{symbol:path}/{interval}"
+LATEST_PATH: Final = f"{CANDLES_PATH}/latest"
+
+MAX_LIMIT: Final = 5000
+DEFAULT_LIMIT: Final = 500
+
+LATEST_PARAMETERS: Final = ("include_partial", "numbers", "time_format", "format")
+CANDLES_PARAMETERS: Final = ("start", "end", "limit", "order", *LATEST_PARAMETERS, "cursor")
+
+_REPLACED: Final = CandleWarning(
+    "not-served-by-exchange",
+    "the exchange gave this instrument's symbol to another instrument and serves only that one",
+)
+_ACCEPTABLE: Final = frozenset({"*/*", "application/*", "application/json"})
+
+
+class Asked(msgspec.Struct, frozen=True, array_like=True):
+    """Everything that decides an answer; a cursor freezes it."""
+
+    range: CandleRange
+    numbers: Numbers = "string"
+    time_format: TimeFormat = "ms"
+
+
+def candle_routes() -> list[Route]:
+    """The routes, the more special one first: a symbol may hold `/`."""
+    return [Route(LATEST_PATH, get_latest, methods=["GET"]), Route(CANDLES_PATH, get_range, methods=["GET"])]
+
+
+async def get_range(request: Request) -> Response:
+    """`GET /v1/candles/{exchange}/{symbol}/{interval}`."""
+    services, symbol, interval = _place(request)
+    values = read_query(request.scope["query_string"], CANDLES_PARAMETERS)
+    _check_format(request, values.get("format"))
+    bound_to = f"candles {symbol.exchange} {symbol.exchange_symbol} {interval}"
+    if "cursor" not in values:
+        return await _answer(services, request, symbol, _asked(symbol, interval, values), bound_to)
+    if len(values) > 1:
+        raise bad_cursor("A cursor stands alone: it holds all the other parameters of its first page.")
+    asked = unseal(services.tokens.cursor_secrets(), bound_to, values["cursor"], Asked)
+    return await _answer(services, request, symbol, asked, bound_to)
+
+
+async def get_latest(request: Request) -> Response:
+    """`GET /v1/candles/{exchange}/{symbol}/{interval}/latest`."""
+    services, symbol, interval = _place(request)
+    values = read_query(request.scope["query_string"], LATEST_PARAMETERS)
+    _check_format(request, values.get("format"))
+    return await _answer(services, request, symbol, _asked(symbol, interval, {"limit": "1", **values}), "")
+
+
+def _place(request: Request) -> tuple[Services, Symbol, Interval]:
+    """What the path means, for a caller who may know."""
+    services: Services = request.app.state.services
+    services.tokens.authorize(request.scope["headers"], (CANDLES_READ,))
+    path: Mapping[str, str] = request.scope["path_params"]
+    symbol = services.catalogue.symbol(path["exchange"], path["symbol"])
+    offered = [spec.interval for spec in _fetcher(services, symbol).adapter.capabilities.intervals]
+    if path["interval"] not in offered:
+        raise UnsupportedInterval(ExchangeId(symbol.exchange), tuple(offered))
+    return services, symbol, Interval(path["interval"])
+
+
+def _fetcher(services: Services, symbol: Symbol) -> Fetcher:
+    return services.fetchers[ExchangeId(symbol.exchange)]
+
+
+def _asked(symbol: Symbol, interval: Interval, values: Mapping[str, str]) -> Asked:
+    start_ms = parse_timestamp("start", values["start"]) if "start" in values else None
+    end_ms = parse_timestamp("end", values["end"]) if "end" in values else None
+    if start_ms is not None and end_ms is not None and start_ms >= end_ms:
+        raise Problem(
+            "invalid-range", "`start` is inclusive, `end` exclusive: `start` must be earlier.", parameter="start"
+        )
+    asked = CandleRange(
+        exchange_symbol=symbol.exchange_symbol,
+        interval=interval,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        limit=parse_limit(values["limit"], MAX_LIMIT) if "limit" in values else DEFAULT_LIMIT,
+        order=parse_choice("order", values.get("order", "asc"), ORDERS),
+        include_partial=parse_flag("include_partial", values.get("include_partial", "false")),
+    )
+    numbers = parse_choice("numbers", values.get("numbers", "string"), NUMBERS)
+    return Asked(asked, numbers, parse_choice("time_format", values.get("time_format", "ms"), TIME_FORMATS))
+
+
+def _check_format(request: Request, given: str | None) -> None:
+    """The `format` parameter decides, else the `Accept` header; Problem `unsupported-format` if neither allows ours."""
+    if given is None:
+        accept = request.headers.get("accept", "")
+        if not accept or any(_is_acceptable(media_range) for media_range in accept.split(",")):
+            return
+    elif given in FORMATS:
+        return
+    raise Problem("unsupported-format", f"Candles come as {', '.join(FORMATS)}.", parameter="format", supported=FORMATS)
+
+
+def _is_acceptable(media_range: str) -> bool:
+    name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    return name in _ACCEPTABLE and not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+
+
+async def _answer(services: Services, request: Request, symbol: Symbol, asked: Asked, bound_to: str) -> Response:
+    fetcher = _fetcher(services, symbol)
+    kind = await fetcher.source()
+    if services.catalogue.of(symbol.exchange).is_replaced(symbol):
+        found = CandlePage([], complete=False, next=None, gaps=[], warnings=[_REPLACED])
+    else:
+        found = await get_candles(fetcher, asked.range)
+    following = None
+    headers = {}
+    if found.next is not None:
+        cursor = seal(services.tokens.cursor_secrets()[0], bound_to, msgspec.structs.replace(asked, range=found.next))
+        path = f"/v1/candles/{symbol.exchange}/{quote(symbol.symbol, safe='')}/{asked.range.interval}"
+        following = f"{request.scope.get('root_path', '')}{path}?cursor={cursor}"
+        headers["Link"] = f'<{following}>; rel="next"'
+    page = Page(len(found.candles), asked.range.limit, asked.range.order, found.complete, following)
+    origin = Origin(kind, _endpoint(fetcher.adapter, asked.range))
+    body = encode_candles(found, page, symbol, asked.range.interval, origin, asked.numbers, asked.time_format)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def _endpoint(adapter: ExchangeAdapter, asked: CandleRange) -> str:
+    """Which of the exchange's endpoints answers, without the parameters."""
+    request = adapter.candles_request(CandleQuery(asked.exchange_symbol, asked.interval, 0, 1, 1))
+    return f"{request.method} {request.path}"

@@ -1,0 +1,95 @@
+"""Exchanges, what they can be asked, and the intervals that they offer."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Security
+from pydantic import Field
+
+from marketdata.api.auth import METADATA_READ
+from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
+from marketdata.api.lists import Listed, whole
+from marketdata.api.openapi import access_problems, problems
+from marketdata.api.problems import Problem
+from marketdata.api.services import Services
+from marketdata.core.models import Capabilities, EpochMs, ExchangeId, IntervalSpec
+
+router = APIRouter(
+    prefix="/v1",
+    tags=["exchanges"],
+    dependencies=[Security(get_caller, scopes=[METADATA_READ]), Depends(check_query)],
+    responses=access_problems(),
+)
+
+
+class Exchange(Capabilities):
+    """An exchange: what it can be asked, and how fresh its metadata is."""
+
+    exchange: str
+    last_sync_at: Annotated[EpochMs | None, Field(description="When its listing was last read; null: never.")]
+    age_s: Annotated[float | None, Field(description="Seconds since then.")]
+    is_stale: Annotated[bool, Field(description="Not read for three sync intervals.")]
+
+
+class ExchangeInterval(IntervalSpec):
+    """An interval on one exchange."""
+
+    exchange: str
+
+
+@router.get("/exchanges", operation_id="listExchanges", summary="List exchanges", responses=problems())
+async def list_exchanges(services: ServicesNeeded) -> Listed[Exchange]:
+    """Every exchange that is served here, with native intervals, columns, limits and freshness."""
+    return whole([_describe(services, exchange) for exchange in services.catalogue.exchanges])
+
+
+@router.get(
+    "/exchanges/{exchange}",
+    operation_id="getExchange",
+    summary="Get one exchange",
+    responses=problems("unknown-exchange"),
+)
+async def get_exchange(services: ServicesNeeded, exchange: str) -> Exchange:
+    """What one exchange can be asked, and how fresh its metadata is."""
+    return _describe(services, services.catalogue.check_exchange(exchange))
+
+
+def _describe(services: Services, exchange: ExchangeId) -> Exchange:
+    freshness = services.freshness(exchange)
+    capabilities = services.fetchers[exchange].adapter.capabilities
+    return Exchange(
+        exchange=exchange,
+        last_sync_at=freshness.last_sync_at,
+        age_s=freshness.age_s,
+        is_stale=freshness.is_stale,
+        **dict(capabilities),
+    )
+
+
+@router.get(
+    "/intervals",
+    operation_id="listIntervals",
+    summary="List candle intervals",
+    responses=problems("unknown-exchange", "unknown-symbol", "metadata-not-ready"),
+)
+async def list_intervals(
+    services: ServicesNeeded,
+    exchange: Annotated[str | None, Query(description="Only this exchange.")] = None,
+    symbol: Annotated[
+        str | None, Query(description="Only exchanges that have this instrument, in the spelling of a path.")
+    ] = None,
+) -> Listed[ExchangeInterval]:
+    """The intervals that each exchange offers natively, with its own token and alignment; others do not exist here."""
+    chosen = services.catalogue.exchanges if exchange is None else (services.catalogue.check_exchange(exchange),)
+    if symbol is not None:
+        chosen = tuple(one for one in chosen if services.catalogue.of(one).find(symbol) is not None)
+        if not chosen:
+            raise Problem(
+                "unknown-symbol", "No instrument has this symbol; `/v1/resolve` finds any spelling.", parameter="symbol"
+            )
+    return whole(
+        [
+            ExchangeInterval(exchange=one, **dict(spec))
+            for one in chosen
+            for spec in services.fetchers[one].adapter.capabilities.intervals
+        ]
+    )

@@ -1,0 +1,92 @@
+"""What the endpoints work with, kept up to date from the database."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from marketdata.api.auth import Tokens, make_key
+from marketdata.api.catalogue import Catalogue
+from marketdata.api.settings import ApiSettings
+from marketdata.core.clock import Clock
+from marketdata.core.errors import DatabaseUnavailable
+from marketdata.core.fetch import Fetcher
+from marketdata.core.models import ExchangeId
+from marketdata.store.engine import Database
+from marketdata.store.keys import ensure_key, list_keys
+from marketdata.store.syncs import SyncRun
+
+logger = logging.getLogger(__name__)
+
+POLL_S: Final = 2.0
+"""How long news in the database may go unnoticed."""
+
+
+STALE_INTERVALS: Final = 3
+"""Metadata is stale when this many sync intervals have passed without a success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old an exchange's metadata is."""
+
+    last_sync_at: int | None
+    """Epoch ms; None: it was never read."""
+    age_s: float | None
+    is_stale: bool
+
+
+@dataclass(slots=True)
+class Services:
+    """The collaborators of one API process."""
+
+    database: Database
+    fetchers: Mapping[ExchangeId, Fetcher]
+    clock: Clock
+    settings: ApiSettings
+    tokens: Tokens
+    catalogue: Catalogue
+    database_is_up: bool = field(default=False)
+    """Whether the last look into the database succeeded."""
+    last_runs: Mapping[ExchangeId, SyncRun] = field(default_factory=dict)
+    """The newest sync of each exchange, as far as it was last asked for."""
+
+    @property
+    def database_condition(self) -> Literal["ok", "unreachable"]:
+        """How the database is, as clients are told."""
+        return "ok" if self.database_is_up else "unreachable"
+
+    def freshness(self, exchange: ExchangeId) -> Freshness:
+        """How old the metadata of `exchange` is."""
+        state = self.catalogue.snapshot.states.get(exchange)
+        if state is None or state.last_synced_at is None:
+            return Freshness(None, None, is_stale=True)
+        age_s = max(0, self.clock.now_ms() - state.last_synced_at) / 1000
+        return Freshness(state.last_synced_at, age_s, age_s > STALE_INTERVALS * self.settings.sync_interval)
+
+    async def refresh(self) -> None:
+        """Take over what is new in the database; without it, go on with what is held."""
+        try:
+            await self._refresh_keys()
+            await self.catalogue.refresh(self.database)
+        except DatabaseUnavailable as error:
+            if self.database_is_up:
+                logger.warning("serving from memory: %s", error)
+            self.database_is_up = False
+        else:
+            self.database_is_up = True
+
+    async def keep_refreshing(self) -> None:
+        """Refresh for ever; news arrive within POLL_S."""
+        while True:
+            await self.clock.sleep(POLL_S)
+            try:
+                await self.refresh()
+            except Exception:
+                # a defect must not end the polling: what is held is served on, and the next look may succeed
+                logger.exception("defect while refreshing from the database")
+
+    async def _refresh_keys(self) -> None:
+        async with self.database.transaction() as connection:
+            await ensure_key(connection, lambda: make_key(self.clock.now_ms()))
+            self.tokens.use(await list_keys(connection))
