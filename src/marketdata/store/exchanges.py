@@ -74,7 +74,7 @@ async def list_intervals(connection: AsyncConnection, exchange: ExchangeId) -> l
             INTERVALS.c.exchange == exchange
         )
     )
-    specs = [IntervalSpec.model_validate(dict(row._mapping)) for row in rows]
+    specs = [IntervalSpec.model_validate(dict(row)) for row in rows.mappings()]
     return sorted(specs, key=lambda spec: spec.interval.min_duration_ms)
 
 

@@ -26,14 +26,14 @@ class SigningKey:
 
 async def get_key(connection: AsyncConnection, kid: str) -> SigningKey | None:
     """The key of that id, retired or not."""
-    row = (await connection.execute(select(SIGNING_KEYS).where(SIGNING_KEYS.c.kid == kid))).one_or_none()
-    return None if row is None else SigningKey(**row._mapping)
+    row = (await connection.execute(select(SIGNING_KEYS).where(SIGNING_KEYS.c.kid == kid))).mappings().one_or_none()
+    return None if row is None else SigningKey(**row)
 
 
 async def list_keys(connection: AsyncConnection) -> list[SigningKey]:
     """All keys, the newest first."""
     rows = await connection.execute(select(SIGNING_KEYS).order_by(SIGNING_KEYS.c.created_at.desc(), SIGNING_KEYS.c.kid))
-    return [SigningKey(**row._mapping) for row in rows]
+    return [SigningKey(**row) for row in rows.mappings()]
 
 
 async def ensure_key(connection: AsyncConnection, make: Callable[[], SigningKey]) -> SigningKey:

@@ -14,6 +14,8 @@ from marketdata.core.models import ExchangeId, Symbol
 from marketdata.store.tables import EXCHANGES, SYMBOLS, Decimals, EpochMs, timestamp
 
 _LIST = TypeAdapter(list[Symbol])
+_FIELDS = tuple(Symbol.model_fields)
+_COLUMNS = tuple(stored.name for stored in SYMBOLS.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ async def list_stored(connection: AsyncConnection, exchange: ExchangeId) -> list
     }
     result = await connection.execute(
         select(
-            *(computed.get(name, SYMBOLS.c[name]) for name in Symbol.model_fields),
+            *(computed.get(name, SYMBOLS.c[name]) for name in _FIELDS),
             SYMBOLS.c.identity,
             SYMBOLS.c.last_seen_at.is_(None).label("listed"),
             SYMBOLS.c.replaced_at,
@@ -56,7 +58,7 @@ async def list_stored(connection: AsyncConnection, exchange: ExchangeId) -> list
         .order_by(SYMBOLS.c.symbol)
     )
     rows = result.all()
-    symbols = _LIST.validate_python([dict(zip(Symbol.model_fields, row, strict=False)) for row in rows])
+    symbols = _LIST.validate_python([dict(zip(_FIELDS, row, strict=False)) for row in rows])
     return [
         StoredSymbol(symbol, row.identity, row.listed, row.replaced_at, row.row_id)
         for symbol, row in zip(symbols, rows, strict=True)
@@ -72,10 +74,10 @@ async def upsert_symbols(connection: AsyncConnection, symbols: Sequence[StoredSy
         return
     given = (
         func.jsonb_to_recordset(literal([_record(stored) for stored in symbols], JSONB))
-        .table_valued(*(column(name, _json_type(SYMBOLS.c[name])) for name in SYMBOLS.c.keys()))
+        .table_valued(*(column(name, _json_type(SYMBOLS.c[name])) for name in _COLUMNS))
         .render_derived(name="given", with_types=True)
     )
-    values = {name: _value(SYMBOLS.c[name], given.c[name]) for name in SYMBOLS.c.keys()}
+    values = {name: _value(SYMBOLS.c[name], given.c[name]) for name in _COLUMNS}
     values["id"] = func.coalesce(given.c.id, func.nextval(func.pg_get_serial_sequence("symbols", "id")))
     # those that are stored go first: one that gives its exchange symbol up makes place for its successor
     rows = select(*values.values()).order_by(given.c.id.nulls_last())

@@ -84,11 +84,11 @@ async def list_runs(connection: AsyncConnection, *, exchange: ExchangeId | None 
     query = select(SYNC_RUNS).order_by(SYNC_RUNS.c.id.desc()).limit(limit)
     if exchange is not None:
         query = query.where(SYNC_RUNS.c.exchange == exchange)
-    return [SyncRun.model_validate(dict(row._mapping)) for row in await connection.execute(query)]
+    return [SyncRun.model_validate(dict(row)) for row in (await connection.execute(query)).mappings()]
 
 
 async def last_runs(connection: AsyncConnection) -> dict[ExchangeId, SyncRun]:
     """The newest run of each exchange, which says how the exchange is."""
     newest = select(SYNC_RUNS).distinct(SYNC_RUNS.c.exchange).order_by(SYNC_RUNS.c.exchange, SYNC_RUNS.c.id.desc())
-    runs = [SyncRun.model_validate(dict(row._mapping)) for row in await connection.execute(newest)]
+    runs = [SyncRun.model_validate(dict(row)) for row in (await connection.execute(newest)).mappings()]
     return {ExchangeId(run.exchange): run for run in runs}
