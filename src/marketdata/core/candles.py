@@ -192,25 +192,20 @@ class _Search:
         return CandlePage(kept if self._asked.order == "asc" else kept[::-1], is_complete, following, gaps, warnings)
 
     def _page_above(self, kept: Sequence[Candle], *, is_cut: bool) -> CandleRange | None:
-        if is_cut or (len(kept) == self._asked.limit and kept[-1].close_time < self._end_ms):
-            start_ms = kept[-1].close_time
-        elif self._is_exhausted:
+        if self._is_exhausted and not is_cut:
             return None
-        else:
-            start_ms = self._reached_ms
+        is_full = len(kept) == self._asked.limit
+        start_ms = kept[-1].close_time if is_full else self._reached_ms
         edge_ms = kept[-1].close_time if kept else self._asked.edge_ms
         return msgspec.structs.replace(self._asked, start_ms=start_ms, end_ms=self._end_ms, edge_ms=edge_ms)
 
     def _page_below(self, kept: Sequence[Candle], *, is_cut: bool) -> CandleRange | None:
         if self._asked.order == "asc":
             return None  # the newest N are whole in themselves
-        floor_ms = ceil_open(self._spec, self._asked.start_ms or 0)
-        if is_cut or (len(kept) == self._asked.limit and kept[0].open_time > floor_ms):
-            end_ms = kept[0].open_time
-        elif self._is_exhausted:
+        if self._is_exhausted and not is_cut:
             return None
-        else:
-            end_ms = self._reached_ms
+        is_full = len(kept) == self._asked.limit
+        end_ms = kept[0].open_time if is_full else self._reached_ms
         edge_ms = kept[0].open_time if kept else self._asked.edge_ms
         return msgspec.structs.replace(self._asked, end_ms=end_ms, edge_ms=edge_ms)
 
@@ -221,21 +216,18 @@ class _Search:
         answer at all to a range that lies wholly before what it keeps.
         """
         look_back = self._capabilities.look_back_rows
-        if look_back is None or (len(kept) >= self._asked.limit and self._asked.start_ms is None):
+        is_upward = self._asked.order == "asc" and self._asked.start_ms is not None
+        if look_back is None or (len(kept) == self._asked.limit and not is_upward):
             return []
-        if len(kept) >= self._asked.limit and self._asked.order == "desc":
-            return []
-        start_ms = ceil_open(self._spec, self._asked.start_ms or 0)
         first_ms = kept[0].open_time if kept else self._end_ms
-        if first_ms <= start_ms or count_opens(self._spec, first_ms, self._now_ms) < look_back:
+        if first_ms <= ceil_open(self._spec, self._asked.start_ms or 0):
             return []
+        if count_opens(self._spec, first_ms, self._now_ms) < look_back:
+            return []
+        detail = f"{self._fetcher.adapter.exchange} keeps about the newest {look_back} candles of an interval"
         return [
             CandleWarning(
-                "no-longer-served",
-                f"{self._fetcher.adapter.exchange} keeps about the newest {look_back} candles of an interval; what is"
-                " older it no longer serves",
-                start_ms,
-                first_ms,
+                "no-longer-served", f"{detail}; older ones it no longer serves", self._asked.start_ms, first_ms
             )
         ]
 
