@@ -1,0 +1,79 @@
+"""The syncer as a running service: every exchange is synced again and again, each for itself."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+
+from marketdata.core.clock import Clock
+from marketdata.core.errors import AlreadyRunning, DatabaseUnavailable
+from marketdata.core.fetch import Fetcher
+from marketdata.store.engine import Database
+from marketdata.store.syncs import NewSyncRun
+from marketdata.syncer.sync import sync_exchange
+
+logger = logging.getLogger(__name__)
+
+_JITTER = 0.1
+"""Waits differ by up to this part, so that many installations do not ask at once."""
+_FIRST_RETRY_S = 5.0
+
+
+async def keep_syncing(
+    database: Database, fetchers: Iterable[Fetcher], clock: Clock, interval_s: float, chance: random.Random
+) -> None:
+    """Sync every exchange now and then every `interval_s`, until cancelled; a failing one is tried again sooner.
+
+    A cancelled sync is undone as a whole. `chance` makes the jitter.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        for fetcher in fetchers:
+            tasks.create_task(_keep_one(database, fetcher, clock, interval_s, chance))
+
+
+async def _keep_one(
+    database: Database, fetcher: Fetcher, clock: Clock, interval_s: float, chance: random.Random
+) -> None:
+    failures = 0
+    while True:
+        succeeded = await _sync_once(database, fetcher, clock)
+        failures = 0 if succeeded else failures + 1
+        await clock.sleep(wait_s(failures, interval_s) * chance.uniform(1 - _JITTER, 1 + _JITTER))
+
+
+def wait_s(failures: int, interval_s: float) -> float:
+    """How long until the next sync, seconds: the interval; after failures in a row 5 s, 10 s, … up to it."""
+    if failures == 0:
+        return interval_s
+    return min(interval_s, _FIRST_RETRY_S * 2.0 ** min(failures - 1, 32))
+
+
+async def _sync_once(database: Database, fetcher: Fetcher, clock: Clock) -> bool:
+    """Whether it need not be tried again soon."""
+    exchange = fetcher.adapter.exchange
+    try:
+        run = await sync_exchange(database, fetcher, clock)
+    except AlreadyRunning as error:
+        logger.info("%s", error)
+        return True
+    except DatabaseUnavailable as error:
+        logger.warning("%s not synced: %s", exchange, error)
+        return False
+    if run.outcome == "succeeded":
+        logger.info("%s synced: %s", exchange, summary(run))
+        return True
+    logger.warning("%s not synced: %s", exchange, run.error_detail)
+    return False
+
+
+def summary(run: NewSyncRun) -> str:
+    """A successful run in one line."""
+    counts = {
+        "new": run.added,
+        "changed": run.changed,
+        "delisted": run.delisted,
+        "relisted": run.relisted,
+        "refused": run.refused,
+    }
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"{run.listed} instruments, {told or 'nothing new'}"

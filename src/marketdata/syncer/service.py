@@ -1,0 +1,72 @@
+"""How a syncer is put together from its settings, for one sync, for the loop and for the health check."""
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from marketdata.core.clock import Clock
+from marketdata.core.exchanges import get_adapter
+from marketdata.core.fetch import Fetcher, open_http
+from marketdata.core.models import ExchangeId
+from marketdata.core.settings import ExchangeSettings
+from marketdata.store.engine import Database
+from marketdata.store.syncs import last_runs
+from marketdata.syncer.loop import keep_syncing
+from marketdata.syncer.settings import SyncerSettings
+
+_SYNC_TAKES_S = 60.0
+"""The most that one sync takes, beyond the interval, before its syncer counts as stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Syncer:
+    """A database and the exchanges that are kept in it."""
+
+    database: Database
+    fetchers: Sequence[Fetcher]
+
+
+@asynccontextmanager
+async def open_syncer(database_url: str, settings: ExchangeSettings, clock: Clock) -> AsyncIterator[Syncer]:
+    """The syncer of these settings for as long as the block lasts; nothing is connected to before it is used."""
+    database = Database(database_url)
+    try:
+        async with open_http() as http:
+            yield Syncer(
+                database,
+                [Fetcher(get_adapter(one), http, clock, settings.base_url(one)) for one in settings.exchanges],
+            )
+    finally:
+        await database.dispose()
+
+
+async def serve(database_url: str, exchanges: ExchangeSettings, settings: SyncerSettings, clock: Clock) -> None:
+    """Sync until SIGINT or SIGTERM; a sync under way is then undone as a whole."""
+    async with open_syncer(database_url, exchanges, clock) as syncer:
+        syncing = asyncio.create_task(
+            keep_syncing(syncer.database, syncer.fetchers, clock, settings.sync_interval, random.Random())  # noqa: S311
+        )
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, syncing.cancel)
+        with suppress(asyncio.CancelledError):
+            await syncing
+
+
+async def list_neglected(
+    database_url: str, exchanges: ExchangeSettings, settings: SyncerSettings, clock: Clock
+) -> list[ExchangeId]:
+    """The exchanges that no syncer has tried to sync for too long: with a running one, none.
+
+    Raises DatabaseUnavailable.
+    """
+    database = Database(database_url)
+    try:
+        async with database.transaction() as connection:
+            runs = await last_runs(connection)
+    finally:
+        await database.dispose()
+    oldest_ms = clock.now_ms() - round((2 * settings.sync_interval + _SYNC_TAKES_S) * 1000)
+    return [one for one in exchanges.exchanges if one not in runs or runs[one].finished_at < oldest_ms]

@@ -1,0 +1,203 @@
+"""One sync of one exchange: fetch → validate → compare → guard → apply; however it ends, the run is recorded.
+
+The exchange is asked outside of any transaction. What the database held before is the basis of the comparison and must
+still hold when the outcome is applied: if another sync was applied meanwhile, this one stands back.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from marketdata.core.clock import Clock
+from marketdata.core.errors import (
+    AlreadyRunning,
+    DatabaseUnavailable,
+    MarketDataError,
+    SourceMismatch,
+    SyncRefused,
+    UpstreamBadData,
+    UpstreamBanned,
+    UpstreamBlocked,
+    UpstreamError,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from marketdata.core.fetch import Fetcher
+from marketdata.core.models import Listing, Source
+from marketdata.store.engine import Database
+from marketdata.store.exchanges import (
+    ExchangeState,
+    list_exchanges,
+    lock_exchange,
+    record_sync,
+    upsert_exchange,
+    upsert_intervals,
+)
+from marketdata.store.installation import claim_source
+from marketdata.store.symbols import StoredSymbol, list_stored, upsert_symbols
+from marketdata.store.syncs import NewSyncRun, SyncReport, insert_run
+from marketdata.syncer.compare import Comparison, compare
+from marketdata.syncer.guard import guard
+from marketdata.syncer.validate import validate
+
+logger = logging.getLogger(__name__)
+
+_DEADLINE_S = 30.0
+"""For a transaction that reads or writes a whole exchange; it takes a fraction of a second."""
+
+_ERROR_CODES: Mapping[type[MarketDataError], str] = {
+    UpstreamBadData: "upstream-bad-data",
+    UpstreamTimeout: "upstream-timeout",
+    UpstreamUnavailable: "upstream-unavailable",
+    UpstreamRateLimited: "upstream-rate-limited",
+    UpstreamBanned: "upstream-banned",
+    UpstreamBlocked: "upstream-blocked",
+    UpstreamError: "upstream-error",
+    SourceMismatch: "source-mismatch",
+    SyncRefused: "sync-refused",
+    MarketDataError: "internal-error",
+}
+"""What a failed run says of the error; where the API has a problem for it, by its code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What the database held of an exchange when the sync began."""
+
+    state: ExchangeState | None
+    """None: it was never tried before."""
+    stored: list[StoredSymbol]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What an exchange says, and whose data that is."""
+
+    source: Source
+    listing: Listing
+
+
+async def sync_exchange(database: Database, fetcher: Fetcher, clock: Clock) -> NewSyncRun:
+    """Sync the exchange of `fetcher` now and record the run, which is returned, whether it succeeded or not.
+
+    Raises AlreadyRunning when another sync of the exchange is being or was meanwhile applied, and DatabaseUnavailable;
+    neither leaves a trace.
+    """
+    started_at_ms = clock.now_ms()
+    try:
+        basis = await read_basis(database, fetcher)
+        fetched = await fetch(fetcher, basis)
+        now_ms = clock.now_ms()
+        comparison = compare(fetcher.adapter.exchange, basis.stored, fetched.listing, now_ms)
+        guard(fetched.listing)
+        run = await apply(database, fetcher, basis, fetched, comparison, (started_at_ms, now_ms))
+    except (AlreadyRunning, DatabaseUnavailable):
+        raise
+    except MarketDataError as error:
+        return await record_failure(database, fetcher, error, (started_at_ms, clock.now_ms()))
+    except Exception as error:
+        # a defect in one adapter must not keep the others from being synced
+        logger.exception("defect while syncing %s", fetcher.adapter.exchange)
+        defect = MarketDataError(f"a defect of the platform: {type(error).__name__}; its log has the details")
+        return await record_failure(database, fetcher, defect, (started_at_ms, clock.now_ms()))
+    return run
+
+
+async def read_basis(database: Database, fetcher: Fetcher) -> Basis:
+    """What is stored of the exchange. Raises DatabaseUnavailable."""
+    exchange = fetcher.adapter.exchange
+    async with database.transaction(deadline_s=_DEADLINE_S) as connection:
+        # in this order: a sync that is applied between the two is then seen when this one is
+        states = {state.exchange: state for state in await list_exchanges(connection)}
+        return Basis(states.get(exchange), await list_stored(connection, exchange))
+
+
+async def fetch(fetcher: Fetcher, basis: Basis) -> Fetched:
+    """Ask the exchange for its whole catalogue; what cannot be kept of it is refused by name. Raises UpstreamError."""
+    known = {row.symbol.exchange_symbol: row.symbol.kind for row in basis.stored if row.replaced_at is None}
+    source = await fetcher.source()
+    return Fetched(source, validate(await fetcher.listing(known)))
+
+
+async def apply(
+    database: Database,
+    fetcher: Fetcher,
+    basis: Basis,
+    fetched: Fetched,
+    comparison: Comparison,
+    times_ms: tuple[int, int],
+) -> NewSyncRun:
+    """Write it all in one transaction, and the run with it; `times_ms`: when the sync began, when it was compared.
+
+    Raises AlreadyRunning, SourceMismatch and DatabaseUnavailable; then nothing was written.
+    """
+    exchange = fetcher.adapter.exchange
+    started_at_ms, now_ms = times_ms
+    async with database.transaction(deadline_s=_DEADLINE_S) as connection:
+        await lock_exchange(connection, exchange)
+        states = {state.exchange: state for state in await list_exchanges(connection)}
+        if _version(states.get(exchange)) != _version(basis.state):
+            raise AlreadyRunning(f"another sync of {exchange} was applied while this one asked the exchange")
+        await claim_source(connection, fetched.source, now_ms)
+        await upsert_exchange(connection, exchange, fetcher.base_url)
+        intervals_changed = await upsert_intervals(connection, exchange, fetcher.adapter.capabilities.intervals)
+        await upsert_symbols(connection, comparison.symbols)
+        changed = intervals_changed or bool(comparison.symbols)
+        run = NewSyncRun(
+            exchange=exchange,
+            started_at=started_at_ms,
+            finished_at=now_ms,
+            outcome="succeeded",
+            generation=await record_sync(connection, exchange, now_ms, changed=changed),
+            listed=len(fetched.listing.instruments),
+            added=comparison.count("listed"),
+            changed=comparison.count("changed"),
+            delisted=comparison.count("delisted", "replaced"),
+            relisted=comparison.count("relisted"),
+            refused=len(fetched.listing.refused),
+            clashes=len(comparison.clashes),
+            unclassified=len(fetched.listing.unclassified),
+            report=_report(fetched.listing, comparison),
+        )
+        await insert_run(connection, run)
+    return run
+
+
+async def record_failure(
+    database: Database, fetcher: Fetcher, error: MarketDataError, times_ms: tuple[int, int]
+) -> NewSyncRun:
+    """Record that a sync did not succeed; nothing else changes. Raises DatabaseUnavailable."""
+    exchange = fetcher.adapter.exchange
+    started_at_ms, finished_at_ms = times_ms
+    async with database.transaction() as connection:
+        states = {state.exchange: state for state in await list_exchanges(connection)}
+        if exchange not in states:
+            await upsert_exchange(connection, exchange, fetcher.base_url)
+        run = NewSyncRun(
+            exchange=exchange,
+            started_at=started_at_ms,
+            finished_at=finished_at_ms,
+            outcome="refused" if isinstance(error, SyncRefused) else "failed",
+            generation=states[exchange].generation if exchange in states else 0,
+            error_code=next(_ERROR_CODES[kind] for kind in type(error).__mro__ if kind in _ERROR_CODES),
+            error_detail=str(error),
+        )
+        await insert_run(connection, run)
+    return run
+
+
+def _version(state: ExchangeState | None) -> tuple[int, int | None]:
+    """What differs as soon as a sync was applied."""
+    return (0, None) if state is None else (state.generation, state.last_synced_at)
+
+
+def _report(listing: Listing, comparison: Comparison) -> SyncReport:
+    return SyncReport(
+        changes=tuple(comparison.changes),
+        refused=listing.refused,
+        clashes=tuple(comparison.clashes),
+        unclassified=listing.unclassified,
+        base_mismatches=listing.base_mismatches,
+        unknown_words=listing.unknown_words,
+    )
