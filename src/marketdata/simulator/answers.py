@@ -1,0 +1,72 @@
+"""What a simulated exchange is asked, and what it answers: plain data, so that one place sends all of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Protocol
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One HTTP request, its path without the exchange's prefix."""
+
+    method: str
+    path: str
+    """Percent-decoded."""
+    query: Mapping[str, str]
+    body: bytes
+    now_ms: int
+    """The exchange's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Exchange(Protocol):
+    """A simulated exchange: it answers, and keeps to its own forms in everything."""
+
+    def answer(self, asked: Asked) -> Answer:
+        """The answer to one request."""
+        ...
+
+
+class Rows(Protocol):
+    """The candles of one symbol and interval."""
+
+    def __call__(self, first_ms: int, last_ms: int, limit: int, *, newest: bool) -> Sequence[bytes]:
+        """Those that open from `first_ms` to `last_ms`, both included, as the exchange writes them, oldest first.
+
+        Of more than `limit`, the newest or the oldest.
+        """
+        ...
+
+
+class SymbolUnknownError(LookupError):
+    """The exchange has no such symbol."""
+
+
+class SymbolClosedError(LookupError):
+    """The exchange has the symbol, but answers no candles of it any more."""
+
+
+def json_body(value: object) -> bytes:
+    """Compact JSON."""
+    return msgspec.json.encode(value)
+
+
+def joined(rows: Sequence[bytes]) -> bytes:
+    """A JSON array of rows that are JSON already."""
+    return b"[" + b",".join(rows) + b"]"
+
+
+def http_date(now_ms: int) -> str:
+    """A `Date` header."""
+    return formatdate(now_ms // 1000, usegmt=True)

@@ -1,0 +1,143 @@
+"""Binance USD-M futures as a simulated exchange: the public market data of https://fapi.binance.com.
+
+https://developers.binance.com/docs/derivatives/usds-margined-futures
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from marketdata.simulator.answers import Answer, Asked, Rows, SymbolClosedError, SymbolUnknownError, joined, json_body
+from marketdata.simulator.grids import MINUTE_MS
+
+_INTERVALS = frozenset("1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M".split())
+_DEFAULT_LIMIT, _MOST_ROWS = 500, 1500
+_FOREVER_MS = 1 << 62
+
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Server": "Bengine",
+    "x-response-time": "0ms",
+    "Access-Control-Allow-Origin": "*",
+    "cache-control": "no-cache, no-store, must-revalidate",
+    "strict-transport-security": "max-age=31536000; includeSubdomains",
+    "X-Cache": "Miss from cloudfront",
+    "Via": "1.1 simulated.cloudfront.net (CloudFront)",
+}
+_NOTHING_HERE = Answer(404, b"<html><body><h2>404 Not found</h2></body></html>", {"Content-Type": "text/html"})
+
+
+class BinanceSource(Protocol):
+    """Where the data come from: the simulated market or recordings."""
+
+    def exchange_info(self, now_ms: int) -> bytes:
+        """The body of exchangeInfo."""
+        ...
+
+    def klines(self, symbol: str, interval: str, now_ms: int) -> Rows:
+        """The candles of a contract. Raises SymbolUnknownError and SymbolClosedError."""
+        ...
+
+
+class _RefusedError(Exception):
+    """A request that the exchange refuses, by its code and message."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class BinanceFutures:
+    """The exchange's HTTP side."""
+
+    def __init__(self, source: BinanceSource) -> None:
+        """Answers from `source`."""
+        self._source = source
+        self._minute = 0
+        self._weight = 0
+
+    def answer(self, asked: Asked) -> Answer:
+        """The answer to one request; what it cost is in `X-MBX-USED-WEIGHT-1M`, per UTC minute."""
+        minute = asked.now_ms // MINUTE_MS
+        if minute != self._minute:
+            self._minute, self._weight = minute, 0
+        self._weight += _weight(asked)
+        headers = {**_HEADERS, "X-MBX-USED-WEIGHT-1M": str(self._weight)}
+        try:
+            body = self._body(asked)
+        except _RefusedError as refused:
+            return Answer(400, json_body({"code": refused.code, "msg": refused.message}), headers)
+        return _NOTHING_HERE if body is None else Answer(200, body, headers)
+
+    def _body(self, asked: Asked) -> bytes | None:
+        """The body of a good answer; None where there is nothing at this path."""
+        match asked.method, asked.path:
+            case "GET", "/fapi/v1/ping":
+                return b"{}"
+            case "GET", "/fapi/v1/time":
+                return json_body({"serverTime": asked.now_ms})
+            case "GET", "/fapi/v1/exchangeInfo":
+                return self._source.exchange_info(asked.now_ms)
+            case "GET", "/fapi/v1/klines":
+                return self._klines(asked.query, asked.now_ms)
+            case _:
+                return None
+
+    def _klines(self, query: Mapping[str, str], now_ms: int) -> bytes:
+        """Filters by open time, both ends included; of too many rows the first, without a start the last."""
+        symbol, interval = _mandatory(query, "symbol").upper(), _mandatory(query, "interval")
+        if not all(letter.isalnum() or letter in "_-." for letter in symbol):
+            raise _RefusedError(-1100, _illegal("symbol", "^[A-Z0-9-_.]{1,20}$"))
+        start_ms, end_ms = _whole(query, "startTime"), _whole(query, "endTime")
+        limit = _limit(query)
+        if interval not in _INTERVALS:
+            raise _RefusedError(-1120, "Invalid interval.")
+        if start_ms is not None and end_ms is not None and start_ms > end_ms:
+            raise _RefusedError(-1023, "Start time is greater than end time.")
+        try:
+            rows = self._source.klines(symbol, interval, now_ms)
+        except SymbolUnknownError:
+            raise _RefusedError(-1121, "Invalid symbol.") from None
+        except SymbolClosedError:
+            raise _RefusedError(-1122, "Invalid symbol status.") from None
+        last_ms = _FOREVER_MS if end_ms is None else end_ms
+        return joined(rows(start_ms or 0, last_ms, limit, newest=start_ms is None))
+
+
+def _mandatory(query: Mapping[str, str], name: str) -> str:
+    value = query.get(name)
+    if not value:
+        raise _RefusedError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+    return value
+
+
+def _whole(query: Mapping[str, str], name: str) -> int | None:
+    value = query.get(name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 20):
+        raise _RefusedError(-1100, _illegal(name, "^[0-9]{1,20}$"))
+    return int(value)
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    value = query.get("limit", str(_DEFAULT_LIMIT))
+    if not value.removeprefix("-").isdigit() or not value.isascii():
+        raise _RefusedError(-1100, _illegal("limit", "^[0-9]{1,20}$"))
+    if not 0 < int(value) <= _MOST_ROWS:
+        raise _RefusedError(-1130, "Data sent for parameter 'limit' is not valid.")
+    return int(value)
+
+
+def _illegal(name: str, legal: str) -> str:
+    return f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
+
+
+def _weight(asked: Asked) -> int:
+    """What a request costs, as measured: klines by the limit sent, 5 without one, 10 above 1,000; the rest 1."""
+    if asked.path != "/fapi/v1/klines":
+        return 1
+    limit = asked.query.get("limit", "")
+    if not limit.isdigit():
+        return 5
+    return next((weight for most, weight in ((100, 1), (500, 2), (1000, 5)) if int(limit) <= most), 10)

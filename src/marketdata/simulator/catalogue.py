@@ -1,0 +1,101 @@
+"""What an exchange lists, as the clock moves: made once each, in the order of announcement, and as far as needed."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import count
+from typing import Protocol
+from zlib import crc32
+
+from marketdata.simulator.grids import DAY_MS, HOUR_MS
+from marketdata.simulator.market import Instrument, Life
+
+GENESIS_MS = int(datetime(2019, 9, 8, tzinfo=UTC).timestamp()) * 1000
+"""The first trade of the first instruments."""
+_FIRST_WAVE_MS = int(datetime(2023, 12, 1, tzinfo=UTC).timestamp()) * 1000 - GENESIS_MS
+_RHYTHM_MS = 5 * DAY_MS
+_NOTICE_MS = 6 * DAY_MS
+"""Longer than the rhythm, so that something is always announced and not yet traded."""
+
+
+class Entry(Protocol):
+    """Something listed."""
+
+    @property
+    def instrument(self) -> Instrument:
+        """What is traded."""
+        ...
+
+    @property
+    def removed_ms(self) -> int | None:
+        """When it leaves the listing; None: it stays there when it has ended."""
+        ...
+
+
+class Catalogue[E: Entry]:
+    """Entries in the order of announcement, which may have no end."""
+
+    def __init__(self, entries: Iterator[E]) -> None:
+        """A catalogue of `entries`, announced one after the other."""
+        self._coming = entries
+        self._next: E | None = next(entries, None)
+        self._made: dict[str, E] = {}
+
+    def listed(self, now_ms: int) -> list[E]:
+        """All that the listing shows at `now_ms`, in the order of announcement."""
+        while self._next is not None and self._next.instrument.life.announced_ms <= now_ms:
+            self._made[self._next.instrument.symbol] = self._next
+            self._next = next(self._coming, None)
+        return [
+            entry
+            for entry in self._made.values()
+            if entry.instrument.life.announced_ms <= now_ms and (entry.removed_ms is None or now_ms < entry.removed_ms)
+        ]
+
+    def get(self, symbol: str, now_ms: int) -> E | None:
+        """The entry of that name, if the listing shows it at `now_ms`."""
+        self.listed(now_ms)
+        entry = self._made.get(symbol)
+        if entry is None or entry.instrument.life.announced_ms > now_ms:
+            return None
+        return entry if entry.removed_ms is None or now_ms < entry.removed_ms else None
+
+
+def first_life(number: int) -> Life:
+    """The life of an instrument that is there from the beginning; they come within the first weeks."""
+    listed_ms = GENESIS_MS + (number // 12) * DAY_MS
+    return Life(listed_ms, listed_ms)
+
+
+def lives(first_wave: int, ending_percent: int, name: str) -> Iterator[Life]:
+    """Lives one after the other: `first_wave` of them until 2023-12, then one each five days for ever.
+
+    So many per cent of them end, after one to four years; `name` makes them differ from another exchange's.
+    """
+    for number in count():
+        if number < first_wave:
+            listed_ms = GENESIS_MS + 30 * DAY_MS + number * (_FIRST_WAVE_MS - 30 * DAY_MS) // first_wave
+        else:
+            listed_ms = GENESIS_MS + _FIRST_WAVE_MS + (number - first_wave + 1) * _RHYTHM_MS
+        listed_ms -= listed_ms % HOUR_MS
+        chance = crc32(f"{name}/{number}".encode())
+        ends = chance % 100 < ending_percent
+        ended_ms = listed_ms + (365 + chance // 100 % 1095) * DAY_MS + chance // 7 % 24 * HOUR_MS
+        yield Life(listed_ms - _NOTICE_MS, listed_ms, ended_ms if ends else None)
+
+
+def price_decimals(price: float) -> int:
+    """Decimals that give a price about five digits."""
+    decimals = 0
+    while price * 10**decimals < 10_000 and decimals < 10:
+        decimals += 1
+    return decimals
+
+
+def size_decimals(price: float) -> int:
+    """Decimals that make the smallest size worth some cents."""
+    return next((decimals for decimals, least in ((3, 500), (2, 20), (1, 1)) if price >= least), 0)
+
+
+def in_order[E: Entry](entries: list[E], key: Callable[[E], int]) -> Iterator[E]:
+    """`entries` by a time; those of one time stay as they are."""
+    return iter(sorted(entries, key=key))

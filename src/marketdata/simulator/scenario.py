@@ -1,0 +1,27 @@
+"""What a simulator does that its exchange may do or not; all switches of a scenario are here."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """The switches; their defaults are what the exchanges do as a rule."""
+
+    skew_ms: int = 0
+    """How far the exchanges' clocks are ahead of the clock."""
+    ending_percent: int = 30
+    """How many of the invented instruments end one day, in per cent; above 50 most of Binance's listing is SETTLING."""
+    unpadded_until_ms: int = 1_577_836_800_000
+    """Binance rows that open before this (2020) are written without zeros at the end, as they were then."""
+    three_days_offset_ms: int = 0
+    """Where Binance's three-day candles open, from the epoch; unverified."""
+    kept_rows: int = 5000
+    """How many of its newest candles of an interval Hyperliquid keeps; 5000 to 5060 were seen."""
+    calendar_months: bool = True
+    """Whether Hyperliquid's months are calendar months; else 30 days."""
+    float_noise: bool = False
+    """Whether Coinbase's volumes carry the noise of binary floats, as old ones do: `4.727521520000001`."""
+    newest_lag_ms: int = 0
+    """How late Coinbase's forming candle is; up to 60 s was seen."""
+    preceding_rows: int = 0
+    """How many candles before `start` Coinbase adds; its documentation warns of them."""

@@ -1,0 +1,61 @@
+"""The simulator as an HTTP server: for the command, and for tests that want exchanges on a real socket."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+
+from marketdata.core.clock import Clock
+from marketdata.simulator.app import create_app
+from marketdata.simulator.sources import Sources
+
+
+def server_config(sources: Sources, clock: Clock, *, host: str = "127.0.0.1", port: int = 9000) -> uvicorn.Config:
+    """How uvicorn serves a simulator: each exchange sends `Date` and `Server` itself, so uvicorn does not."""
+    return uvicorn.Config(
+        create_app(sources, clock),
+        host=host,
+        port=port,
+        date_header=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+    )
+
+
+async def serve(sources: Sources, clock: Clock, *, host: str = "127.0.0.1", port: int = 9000) -> None:
+    """Serve until the process is told to stop."""
+    await uvicorn.Server(server_config(sources, clock, host=host, port=port)).serve()
+
+
+class _Server(uvicorn.Server):
+    """A server inside another program, whose signals are its own business."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+@asynccontextmanager
+async def running_simulator(sources: Sources, clock: Clock) -> AsyncIterator[str]:
+    """A simulator on a free port of this machine while the block runs; gives its base URL, without a slash at the end.
+
+    The exchanges' base URLs are it with `/binance`, `/hyperliquid` and `/coinbase`.
+    """
+    # Named as TCP, else asyncio leaves Nagle's algorithm on and each answer waits 40 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        host, port = listening.getsockname()
+        server = _Server(server_config(sources, clock, host=host, port=port))
+        serving = asyncio.create_task(server.serve([listening]))
+        try:
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.005)
+            yield f"http://{host}:{port}"
+        finally:
+            server.should_exit = True
+            await serving
