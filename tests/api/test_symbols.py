@@ -1,0 +1,166 @@
+from urllib.parse import quote
+
+import pytest
+
+from tests.api.conftest import SYMBOLS, Api, problem
+
+
+async def test_one_symbol_in_any_spelling_of_a_path(api: Api) -> None:
+    for spelling in ("BTCUSDT", "BTC-USDT-PERP", "btc-usdt-perp", "xbt-usdt-perp"):
+        answer = await api.get(f"/v1/symbols/binance_futures/{spelling}")
+        assert answer.status_code == 200
+        assert answer.json() == SYMBOLS["binance_futures"][0].model_dump(mode="json")
+
+
+@pytest.mark.parametrize("exchange", SYMBOLS)
+async def test_every_symbol_is_found_by_its_own_and_the_exchange_s_name(api: Api, exchange: str) -> None:
+    for symbol in SYMBOLS[exchange]:
+        for name in (symbol.symbol, symbol.exchange_symbol):
+            one = await api.get(f"/v1/symbols/{exchange}/{quote(name, safe='')}")
+            assert one.json()["id"] == symbol.id
+            found = await api.get(f"/v1/resolve?exchange={exchange}&name={quote(name, safe='')}")
+            assert symbol.id in [match["id"] for match in found.json()["data"]]
+
+
+async def test_resolve_finds_all_that_go_by_a_name(api: Api) -> None:
+    found = (await api.get("/v1/resolve?name=btc-usd")).json()
+    assert [match["id"] for match in found["data"]] == ["coinbase:BTC-USD"]
+    assert found["page"] == {"count": 1, "limit": None, "next": None}
+    for name in ("BTC/USDC:USDC", "hyperliquid:BTC-USDC-PERP", "BTC"):
+        found = (await api.get(f"/v1/resolve?name={name}")).json()
+        assert [match["id"] for match in found["data"]] == ["hyperliquid:BTC-USDC-PERP"]
+    assert (await api.get("/v1/resolve?name=nothing")).json()["data"] == []
+    assert problem(await api.get("/v1/resolve")) == {
+        "status": 400,
+        "code": "invalid-parameter",
+        "detail": "`name` is required.",
+        "parameter": "name",
+    }
+
+
+@pytest.mark.parametrize(
+    "query,expected",
+    [
+        ("", 10),
+        ("exchange=coinbase", 1),
+        ("kind=spot", 3),
+        ("base=btc", 3),
+        ("base=BTC&quote=USDT", 1),
+        ("settle=usdc", 3),
+        ("status=delisted", 1),
+        ("base=nothing", 0),
+    ],
+)
+async def test_filters(api: Api, query: str, expected: int) -> None:
+    answer = (await api.get(f"/v1/symbols?{query}")).json()
+    assert len(answer["data"]) == answer["page"]["count"] == expected
+    assert answer["page"]["limit"] == 100
+    assert answer["page"]["next"] is None
+
+
+async def test_pages_hold_every_symbol_once_and_keep_their_filters(api: Api) -> None:
+    names = []
+    answer = await api.get("/v1/symbols?limit=2&quote=USDC")
+    while True:
+        page = answer.json()
+        names += [symbol["id"] for symbol in page["data"]]
+        if page["page"]["next"] is None:
+            assert "link" not in answer.headers
+            break
+        assert answer.headers["link"] == f'<{page["page"]["next"]}>; rel="next"'
+        answer = await api.get(page["page"]["next"])
+    assert names == sorted(symbol.id for symbol in SYMBOLS["hyperliquid"])
+
+
+async def test_a_cursor_stands_alone_and_cannot_be_changed(api: Api) -> None:
+    following = (await api.get("/v1/symbols?limit=2")).json()["page"]["next"]
+    assert problem(await api.get(f"{following}&limit=2"))["code"] == "bad-cursor"
+    assert problem(await api.get(f"{following[:-1]}{'A' if following[-1] != 'A' else 'B'}"))["code"] == "bad-cursor"
+    assert problem(await api.get("/v1/symbols?cursor=AAAA")) == {
+        "status": 400,
+        "code": "bad-cursor",
+        "detail": "This cursor was not given out for this path; take it from `page.next` as it is.",
+        "parameter": "cursor",
+    }
+
+
+@pytest.mark.parametrize(
+    "path,expected",
+    [
+        (
+            "/v1/symbols?kind=swap",
+            {
+                "status": 400,
+                "code": "invalid-parameter",
+                "detail": "`kind` is one of spot, perpetual, future.",
+                "parameter": "kind",
+                "supported": ["spot", "perpetual", "future"],
+            },
+        ),
+        (
+            "/v1/symbols?limit=1001",
+            {
+                "status": 400,
+                "code": "limit-too-large",
+                "detail": "`limit` is at most 1000.",
+                "parameter": "limit",
+                "max": 1000,
+            },
+        ),
+        (
+            "/v1/symbols?exchange=mtgox",
+            {
+                "status": 404,
+                "code": "unknown-exchange",
+                "detail": "Exchanges served here are binance_futures, hyperliquid, coinbase.",
+                "parameter": "exchange",
+                "supported": ["binance_futures", "hyperliquid", "coinbase"],
+            },
+        ),
+        (
+            "/v1/symbols/coinbase/BTC-EUR",
+            {
+                "status": 404,
+                "code": "unknown-symbol",
+                "detail": "No instrument of coinbase has this symbol; `/v1/resolve` finds any spelling.",
+                "parameter": "symbol",
+            },
+        ),
+        (
+            "/v1/symbols?kind=spot&kind=future",
+            {
+                "status": 400,
+                "code": "invalid-parameter",
+                "detail": "`kind` is given more than once.",
+                "parameter": "kind",
+            },
+        ),
+    ],
+)
+async def test_refusals_help_to_mend_the_request(api: Api, path: str, expected: dict[str, object]) -> None:
+    assert problem(await api.get(path)) == expected
+
+
+async def test_limit_below_one_and_no_number(api: Api) -> None:
+    for limit in ("0", "-1", "ten", ""):
+        document = problem(await api.get(f"/v1/symbols?limit={limit}"))
+        assert (document["code"], document["parameter"]) == ("invalid-parameter", "limit")
+
+
+async def test_unknown_parameters_are_named_only_if_they_look_like_names(api: Api) -> None:
+    document = problem(await api.get("/v1/symbols?Exchanges=coinbase"))
+    assert document["code"] == "unknown-parameter"
+    assert document["parameter"] == "Exchanges"
+    assert document["did_you_mean"] == ["exchange"]
+    document = problem(await api.get("/v1/symbols?%3Cscript%3E=1"))
+    assert document["code"] == "unknown-parameter"
+    assert "parameter" not in document
+
+
+async def test_before_any_sync_metadata_is_not_ready(empty_api: Api) -> None:
+    for path in ("/v1/symbols", "/v1/symbols/coinbase/BTC-USD", "/v1/resolve?name=BTC-USD", "/health/ready"):
+        answer = await empty_api.get(path)
+        assert problem(answer)["code"] == "metadata-not-ready"
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
+    assert (await empty_api.get("/v1/exchanges")).status_code == 200
