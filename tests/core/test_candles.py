@@ -1,0 +1,289 @@
+"""Ranges against a series held in memory that chooses rows as each exchange does, page borders included.
+
+The same is asked of the whole product, over sockets, in tests/e2e.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal
+
+import httpx2
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from marketdata.core.candles import MAX_CALLS, CandlePage, CandleRange, get_candles
+from marketdata.core.clock import ManualClock
+from marketdata.core.errors import UnsupportedInterval, UpstreamRefused
+from marketdata.core.exchanges import get_adapter
+from marketdata.core.exchanges.adapter import CandleQuery
+from marketdata.core.fetch import Fetcher
+from marketdata.core.models import MINUTE_MS, Candle, Interval
+from marketdata.core.validate import check_candles
+
+T0 = 1767225600000
+NOW = T0 + 9_000 * MINUTE_MS + 12_345
+EXCHANGES = ["binance_futures", "hyperliquid", "coinbase"]
+
+
+def series(present: Sequence[bool], first_ms: int = T0, step_ms: int = MINUTE_MS) -> list[Candle]:
+    """A candle for each True; the last one forms."""
+    return [
+        Candle(
+            open_time=first_ms + index * step_ms,
+            close_time=first_ms + (index + 1) * step_ms,
+            open="1",
+            high="1",
+            low="1",
+            close="1",
+            volume="1",
+        )
+        for index, is_there in enumerate(present)
+        if is_there
+    ]
+
+
+class SeriesFetcher(Fetcher):
+    """A Fetcher whose exchange is a list of candles."""
+
+    def __init__(self, exchange: str, rows: list[Candle], now_ms: int = NOW) -> None:
+        super().__init__(get_adapter(exchange), httpx2.AsyncClient(), ManualClock(now_ms))
+        self.rows = rows
+        self.calls: list[CandleQuery] = []
+        self.time_ms = now_ms
+
+    async def now_ms(self) -> int:
+        return self.time_ms
+
+    async def candles(self, query: CandleQuery) -> tuple[list[Candle], list[Candle]]:
+        self.calls.append(query)
+        wide = self.adapter.capabilities.wide_range
+        start_ms = query.start_ms or 0
+        rows = [msgspec.structs.replace(row) for row in self.rows if start_ms <= row.open_time < query.end_ms]
+        if wide == "rejected":
+            assert query.end_ms - start_ms <= 300 * query.interval.max_duration_ms
+        elif wide == "newest":
+            rows = [row for row in rows if row.open_time >= self.rows[-5000:][0].open_time]
+        else:
+            rows = rows[-query.limit :] if query.start_ms is None else rows[: query.limit]
+        spec = self.adapter.capabilities.spec(query.interval)
+        assert spec is not None
+        check_candles(self.adapter.exchange, spec, rows)
+        return rows, rows
+
+
+def walk(fetcher: SeriesFetcher, asked: CandleRange) -> list[CandlePage]:
+    async def pages() -> list[CandlePage]:
+        found = [await get_candles(fetcher, asked)]
+        while found[-1].next is not None:
+            assert len(found) < 500, "the pages never end"
+            found.append(await get_candles(fetcher, found[-1].next))
+        return found
+
+    return asyncio.run(pages())
+
+
+def opens(pages: Sequence[CandlePage]) -> list[int]:
+    return [candle.open_time for page in pages for candle in page.candles]
+
+
+def ask(
+    limit: int,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    order: Literal["asc", "desc"] = "asc",
+    *,
+    include_partial: bool = False,
+) -> CandleRange:
+    return CandleRange("X", Interval.MIN_1, start_ms, end_ms, limit, order, include_partial)
+
+
+RUNS = st.lists(st.tuples(st.integers(1, 2500), st.integers(0, 700)), min_size=1, max_size=5)
+BOUND = st.one_of(st.none(), st.integers(T0 - 400 * MINUTE_MS, NOW + 100 * MINUTE_MS))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    exchange=st.sampled_from(EXCHANGES),
+    runs=RUNS,
+    start_ms=BOUND,
+    end_ms=BOUND,
+    limit=st.one_of(st.integers(60, 5000), st.sampled_from([299, 300, 301, 499, 500, 501, 1499, 1500, 1501, 5000])),
+    order=st.sampled_from(["asc", "desc"]),
+    include_partial=st.booleans(),
+)
+def test_all_pages_together_are_the_half_open_slice(
+    exchange: str,
+    runs: list[tuple[int, int]],
+    start_ms: int | None,
+    end_ms: int | None,
+    limit: int,
+    order: Literal["asc", "desc"],
+    include_partial: bool,  # noqa: FBT001 - hypothesis names it
+) -> None:
+    if exchange == "coinbase" and order == "desc":
+        start_ms = start_ms or T0  # without one the walk goes back to 1970, twenty calls a page
+    present = [is_there for there, away in runs for is_there in [True] * there + [False] * away][:9001]
+    rows = series(present)
+    fetcher = SeriesFetcher(exchange, rows)
+    served = rows[-5000:] if exchange == "hyperliquid" else rows
+    expected = [
+        row.open_time
+        for row in served
+        if (start_ms or 0) <= row.open_time < (NOW if end_ms is None else end_ms)
+        and (include_partial or row.close_time <= NOW)
+    ]
+    pages = walk(fetcher, ask(limit, start_ms, end_ms, order, include_partial=include_partial))
+    assert all(len(page.candles) <= limit for page in pages)
+    if order == "desc":
+        assert opens(pages) == expected[::-1]
+    elif start_ms is not None:
+        assert opens(pages) == expected
+    else:
+        newest = expected[-limit:]
+        assert len(pages) == 1
+        if any(warning.code == "search-bounded" for warning in pages[0].warnings):
+            assert newest[len(newest) - len(opens(pages)) :] == opens(pages)
+        else:
+            assert opens(pages) == newest
+    if start_ms is not None:
+        missing = sum(gap.missing for page in pages for gap in page.gaps)
+        span = (max(expected) - min(expected)) // MINUTE_MS + 1 if expected else 0
+        assert missing == span - len(expected)
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+@pytest.mark.parametrize("limit", [1, 500, 1000, 1500])
+def test_nothing_more_is_asked_than_is_needed(exchange: str, limit: int) -> None:
+    fetcher = SeriesFetcher(exchange, series([True] * 9001))
+    asyncio.run(get_candles(fetcher, ask(limit, T0 + 5000 * MINUTE_MS)))
+    assert len(fetcher.calls) == (-(-limit // 300) if exchange == "coinbase" else 1)
+    fetcher.calls.clear()
+    asyncio.run(get_candles(fetcher, ask(limit)))
+    assert len(fetcher.calls) == (-(-limit // 300) if exchange == "coinbase" else 1)
+
+
+def test_the_forming_candle_comes_only_when_asked_for() -> None:
+    fetcher = SeriesFetcher("binance_futures", series([True] * 9001))
+    page = asyncio.run(get_candles(fetcher, ask(2)))
+    assert [candle.is_closed for candle in page.candles] == [True, True]
+    page = asyncio.run(get_candles(fetcher, ask(2, include_partial=True)))
+    assert [candle.is_closed for candle in page.candles] == [True, False]
+    assert page.candles[1].open_time == T0 + 9000 * MINUTE_MS
+
+
+def test_closed_is_judged_by_time_and_never_by_position() -> None:
+    fetcher = SeriesFetcher("binance_futures", series([True] * 8000))  # it stopped trading long ago
+    page = asyncio.run(get_candles(fetcher, ask(1)))
+    assert page.candles[0].open_time == T0 + 7999 * MINUTE_MS
+    assert page.candles[0].is_closed
+
+
+def test_what_an_exchange_has_forgotten_is_said() -> None:
+    fetcher = SeriesFetcher("hyperliquid", series([True] * 9001))
+    page = asyncio.run(get_candles(fetcher, ask(10, T0)))
+    oldest = T0 + 4001 * MINUTE_MS
+    assert page.candles[0].open_time == oldest
+    assert not page.complete
+    assert [(warning.code, warning.start, warning.end) for warning in page.warnings] == [
+        ("no-longer-served", T0, oldest)
+    ]
+    page = asyncio.run(get_candles(fetcher, ask(10, T0, T0 + 100 * MINUTE_MS)))
+    assert (page.candles, page.complete, page.next) == ([], False, None)
+    assert page.warnings[0].code == "no-longer-served"
+
+
+def test_a_young_instrument_has_lost_nothing() -> None:
+    fetcher = SeriesFetcher("hyperliquid", series([True] * 1001, first_ms=T0 + 8000 * MINUTE_MS))
+    page = asyncio.run(get_candles(fetcher, ask(10, T0)))
+    assert page.candles[0].open_time == T0 + 8000 * MINUTE_MS
+    assert page.complete
+    assert page.warnings == []
+
+
+def test_a_search_for_the_newest_is_bounded_and_says_so() -> None:
+    fetcher = SeriesFetcher("coinbase", series([True] * 10))
+    page = asyncio.run(get_candles(fetcher, ask(1)))
+    assert len(fetcher.calls) == MAX_CALLS
+    assert (page.candles, page.complete, page.next) == ([], False, None)
+    assert [warning.code for warning in page.warnings] == ["search-bounded"]
+
+
+def test_a_page_that_spent_its_calls_ends_early_and_goes_on() -> None:
+    fetcher = SeriesFetcher("coinbase", series([False] * 7000 + [True] * 2000))
+    first, second = walk(fetcher, ask(5000, T0))
+    assert first.candles == []
+    assert first.complete
+    assert len(second.candles) == 2000
+
+
+def test_gaps_are_reported_across_the_border_of_two_pages() -> None:
+    rows = series([True] * 10 + [False] * 5 + [True] * 10)
+    orders: tuple[Literal["asc", "desc"], ...] = ("asc", "desc")
+    for order in orders:
+        pages = walk(SeriesFetcher("binance_futures", rows), ask(10, T0, T0 + 25 * MINUTE_MS, order))
+        gaps = [gap for page in pages for gap in page.gaps]
+        assert [(gap.start, gap.end, gap.missing, gap.reason) for gap in gaps] == [
+            (T0 + 10 * MINUTE_MS, T0 + 15 * MINUTE_MS, 5, "missing")
+        ]
+
+
+def test_at_most_a_thousand_gaps_are_listed_and_the_rest_is_counted() -> None:
+    fetcher = SeriesFetcher("coinbase", series([True, False] * 2000))
+    page = asyncio.run(get_candles(fetcher, ask(1500, T0)))
+    assert len(page.gaps) == 1000
+    assert page.gaps[0].reason == "no-trades-or-missing"
+    assert [(warning.code, warning.count) for warning in page.warnings] == [("gaps-truncated", 499)]
+    assert page.complete
+
+
+def test_the_end_of_a_first_page_is_frozen() -> None:
+    fetcher = SeriesFetcher("binance_futures", series([True] * 9001))
+    first = asyncio.run(get_candles(fetcher, ask(10, NOW - 15 * MINUTE_MS)))
+    fetcher.time_ms += 30 * MINUTE_MS
+    fetcher.rows = series([True] * 9031)
+    assert first.next is not None
+    second = asyncio.run(get_candles(fetcher, first.next))
+    assert second.candles[-1].open_time == T0 + 8999 * MINUTE_MS
+    assert second.next is None
+
+
+def test_an_instrument_that_is_refused_is_an_empty_incomplete_page() -> None:
+    class Refusing(SeriesFetcher):
+        async def candles(self, query: CandleQuery) -> tuple[list[Candle], list[Candle]]:
+            raise UpstreamRefused(self.adapter.exchange, "it no longer serves this symbol (-1122)")
+
+    page = asyncio.run(get_candles(Refusing("binance_futures", []), ask(10)))
+    assert (page.candles, page.complete, page.next) == ([], False, None)
+    assert [warning.code for warning in page.warnings] == ["not-served-by-exchange"]
+
+
+def test_an_interval_that_the_exchange_lacks_is_refused_before_any_call() -> None:
+    fetcher = SeriesFetcher("coinbase", [])
+    with pytest.raises(UnsupportedInterval) as caught:
+        asyncio.run(get_candles(fetcher, msgspec.structs.replace(ask(10), interval=Interval.WEEK_1)))
+    assert caught.value.supported == ("1m", "5m", "15m", "1h", "6h", "1d")
+    assert fetcher.calls == []
+
+
+def test_a_range_in_the_future_costs_no_call() -> None:
+    fetcher = SeriesFetcher("binance_futures", series([True] * 9001))
+    page = asyncio.run(get_candles(fetcher, ask(10, NOW + MINUTE_MS, NOW + 9 * MINUTE_MS)))
+    assert (page.candles, page.complete, page.next, fetcher.calls) == ([], True, None, [])
+
+
+@pytest.mark.parametrize("exchange", ["binance_futures", "hyperliquid"])
+def test_an_unverified_alignment_takes_the_exchange_s_times(exchange: str) -> None:
+    step = Interval.DAY_3.min_duration_ms
+    phase = T0 + 86_400_000
+    rows = series([True] * 40, first_ms=phase, step_ms=step)
+    now_ms = rows[-1].open_time + 1000
+    fetcher = SeriesFetcher(exchange, rows, now_ms)
+    asked = CandleRange("X", Interval.DAY_3, None, None, 5)
+    page = asyncio.run(get_candles(fetcher, asked))
+    assert [candle.open_time for candle in page.candles] == [row.open_time for row in rows[-6:-1]]
+    page = asyncio.run(get_candles(fetcher, msgspec.structs.replace(asked, include_partial=True)))
+    assert [candle.is_closed for candle in page.candles] == [True] * 4 + [False]
+    page = asyncio.run(get_candles(fetcher, msgspec.structs.replace(asked, start_ms=phase + 1)))
+    assert page.candles[0].open_time == phase + step
