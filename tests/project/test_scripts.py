@@ -73,6 +73,6 @@ def test_a_report_with_a_skipped_test_is_refused(tmp_path: Path) -> None:
     ):
         report.write_text(f"<testsuites><testsuite>{text}</testsuite></testsuites>")
         result = subprocess.run(
-            [sys.executable, PROJECT / "scripts/no-skips", report], capture_output=True, check=False
+            [sys.executable, PROJECT / "scripts/no_skips.py", report], capture_output=True, check=False
         )
         assert (result.returncode == 0) is accepted

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fails when a test of a JUnit report was skipped: where everything is at hand, everything has to run.
 
-usage: no-skips REPORT.xml
+usage: no_skips.py REPORT.xml
 """
 
 import sys
