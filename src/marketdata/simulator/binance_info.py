@@ -26,7 +26,7 @@ class SimulatedBinance:
 
     def __init__(self, market: Market, scenario: Scenario) -> None:
         """The contracts of `market`."""
-        self._market = market
+        self.market = market
         self._scenario = scenario
         self._catalogue = Catalogue(contracts(market.seed, scenario.ending_percent))
         self._grids: dict[str, Grid] = {
@@ -41,8 +41,16 @@ class SimulatedBinance:
         return len(self._catalogue.listed(now_ms))
 
     def instrument(self, symbol: str, now_ms: int) -> Instrument:
-        """A listed contract's instrument. Raises SymbolUnknownError."""
-        return self._contract(symbol, now_ms).instrument
+        """A contract's instrument. Raises SymbolUnknownError, and SymbolClosedError where it has no candles any more.
+
+        Closed are contracts whose status is CLOSE or DELIVERED, and the one without a contract type.
+        """
+        contract = self._catalogue.get(symbol, now_ms)
+        if contract is None:
+            raise SymbolUnknownError(symbol)
+        if not contract.kind or contract.status(now_ms) in {"CLOSE", "DELIVERED"}:
+            raise SymbolClosedError(symbol)
+        return contract.instrument
 
     def exchange_info(self, now_ms: int) -> bytes:
         """The body of exchangeInfo."""
@@ -65,29 +73,18 @@ class SimulatedBinance:
         )
 
     def klines(self, symbol: str, interval: str, now_ms: int) -> Rows:
-        """The candles of a contract. Raises SymbolUnknownError and SymbolClosedError.
-
-        Closed are contracts whose status is CLOSE or DELIVERED, and the one without a contract type.
-        """
-        contract = self._contract(symbol, now_ms)
-        if not contract.kind or contract.status(now_ms) in {"CLOSE", "DELIVERED"}:
-            raise SymbolClosedError(symbol)
-        series = Series(self._market, contract.instrument, self._grids[interval])
+        """The candles of a contract. Raises SymbolUnknownError and SymbolClosedError."""
+        instrument = self.instrument(symbol, now_ms)
+        series = Series(self.market, instrument, self._grids[interval])
         unpadded_until_ms = self._scenario.unpadded_until_ms
 
         def rows(first_ms: int, last_ms: int, limit: int, *, newest: bool) -> list[bytes]:
             return [
-                kline(contract.instrument, open_ms, next_ms, bar, unpadded=open_ms < unpadded_until_ms)
+                kline(instrument, open_ms, next_ms, bar, unpadded=open_ms < unpadded_until_ms)
                 for open_ms, next_ms, bar in series.select(first_ms, last_ms, limit, newest=newest, now_ms=now_ms)
             ]
 
         return rows
-
-    def _contract(self, symbol: str, now_ms: int) -> Contract:
-        contract = self._catalogue.get(symbol, now_ms)
-        if contract is None:
-            raise SymbolUnknownError(symbol)
-        return contract
 
 
 def kline(instrument: Instrument, open_ms: int, next_ms: int, bar: Bar, *, unpadded: bool) -> bytes:

@@ -70,7 +70,7 @@ class SimulatedCoinbase:
 
     def __init__(self, market: Market, scenario: Scenario) -> None:
         """The products of `market`."""
-        self._market = market
+        self.market = market
         self._scenario = scenario
         self._catalogue = Catalogue(_products(market.seed, scenario.ending_percent))
 
@@ -95,7 +95,7 @@ class SimulatedCoinbase:
     def candles(self, product_id: str, granularity_s: int, now_ms: int) -> Rows:
         """The candles of a product; a bucket without trades has none. Raises SymbolUnknownError."""
         instrument = self._product(product_id, now_ms).instrument
-        series = Series(self._market, instrument, Steps(granularity_s * 1000))
+        series = Series(self.market, instrument, Steps(granularity_s * 1000))
         noisy = self._scenario.float_noise
         seen_ms = now_ms - self._scenario.newest_lag_ms
         before_ms = self._scenario.preceding_rows * granularity_s * 1000

@@ -3,6 +3,7 @@
 The shapes are those of recorded answers (mainnet 2025-08 to 2026-07).
 """
 
+from collections.abc import Mapping
 from hashlib import blake2b
 
 from marketdata.simulator.answers import Rows, SymbolUnknownError, json_body
@@ -25,17 +26,12 @@ class SimulatedHyperliquid:
 
     def __init__(self, market: Market, scenario: Scenario) -> None:
         """The coins of `market`."""
-        self._market = market
+        self.market = market
         self._kept_rows = scenario.kept_rows
         self._perps = Catalogue(perps(market.seed, scenario.ending_percent))
         self._tokens = Tokens(market.seed)
         self._pairs = Catalogue(pairs(self._tokens))
-        self._grids: dict[str, Grid] = {
-            **{token: grid for token, grid in DAILY.items() if token != "6h"},
-            # Raw division from the epoch, so weeks begin on Thursday.
-            "1w": Steps(7 * DAY_MS),
-            "1M": Months() if scenario.calendar_months else Steps(30 * DAY_MS),
-        }
+        self._grids = grids(scenario)
 
     def count(self, now_ms: int) -> int:
         """How many perpetuals and pairs are listed."""
@@ -56,7 +52,7 @@ class SimulatedHyperliquid:
     def candles(self, coin: str, interval: str, now_ms: int) -> tuple[Grid, Rows]:
         """The candles of a coin and where they open. Raises SymbolUnknownError."""
         instrument, grid = self.instrument(coin, now_ms), self._grids[interval]
-        series = Series(self._market, instrument, grid)
+        series = Series(self.market, instrument, grid)
         kept_ms = self.kept_from_ms(interval, now_ms)
 
         def rows(first_ms: int, last_ms: int, limit: int, *, newest: bool) -> list[bytes]:
@@ -140,14 +136,14 @@ class SimulatedHyperliquid:
     def _price(self, instrument: Instrument, now_ms: int) -> str:
         at_ms = max(instrument.last_ms(now_ms), instrument.life.listed_ms)
         minute_ms = at_ms - at_ms % MINUTE_MS
-        return _price(instrument, self._market.bar(instrument, minute_ms, minute_ms + MINUTE_MS, at_ms).close)
+        return _price(instrument, self.market.bar(instrument, minute_ms, minute_ms + MINUTE_MS, at_ms).close)
 
     def _day(self, instrument: Instrument, now_ms: int) -> dict[str, str]:
         """A coin's figures of the day so far; turnovers carry the noise that live ones do."""
         if now_ms < instrument.life.listed_ms or now_ms > instrument.last_ms(now_ms):
             return {"prevDayPx": "0.0", "dayNtlVlm": "0.0", "dayBaseVlm": "0.0"}
         day_ms = now_ms - now_ms % DAY_MS
-        bar = self._market.bar(instrument, day_ms, day_ms + DAY_MS, now_ms)
+        bar = self.market.bar(instrument, day_ms, day_ms + DAY_MS, now_ms)
         turnover = one_decimal(
             bar.quote * 10_000 + bar.trades % 9_973, instrument.price_scale + instrument.size_scale + 4
         )
@@ -204,6 +200,16 @@ class SimulatedHyperliquid:
             "totalSupply": "1000000000.0",
             "dayBaseVlm": day["dayBaseVlm"],
         }
+
+
+def grids(scenario: Scenario) -> Mapping[str, Grid]:
+    """Where the candles of each interval open."""
+    return {
+        **{token: grid for token, grid in DAILY.items() if token != "6h"},
+        # Raw division from the epoch, so weeks begin on Thursday.
+        "1w": Steps(7 * DAY_MS),
+        "1M": Months() if scenario.calendar_months else Steps(30 * DAY_MS),
+    }
 
 
 def candle(instrument: Instrument, interval: str, open_ms: int, next_ms: int, bar: Bar) -> bytes:

@@ -1,0 +1,124 @@
+"""What an exchange of the simulated market has, candle by candle: what tests compare answers with.
+
+It shares the market and its numbers with the exchanges, but nothing of how they select candles or write rows: the
+opens are counted by the calendar, and each candle is made by itself.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from marketdata.core.models import DAY_MS, Candle, Interval
+from marketdata.simulator.bars import Bar
+from marketdata.simulator.binance_info import SimulatedBinance
+from marketdata.simulator.coinbase_products import SimulatedCoinbase
+from marketdata.simulator.decimals import one_decimal, padded, short, significant
+from marketdata.simulator.hyperliquid_meta import SimulatedHyperliquid
+from marketdata.simulator.market import Instrument
+from marketdata.simulator.sources import Sources
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PADDED_SINCE_MS = 1_577_836_800_000
+_KEPT_ROWS = 5000
+
+
+def truth(
+    sources: Sources, exchange: str, exchange_symbol: str, interval: Interval, start_ms: int, end_ms: int, now_ms: int
+) -> list[Candle]:
+    """The candles with `start_ms ≤ open_time < end_ms` that the exchange serves at `now_ms`, the forming one too.
+
+    Numbers are the text that a faithful reader has of them. It holds for the default scenario with any
+    `ending_percent`. Raises LookupError for what is not listed or closed at that moment, and for recordings.
+    """
+    source = {"binance_futures": sources.binance, "hyperliquid": sources.hyperliquid, "coinbase": sources.coinbase}[
+        exchange
+    ]
+    if not isinstance(source, SimulatedBinance | SimulatedHyperliquid | SimulatedCoinbase):
+        raise LookupError("nobody knows the truth behind recordings")
+    instrument = source.instrument(exchange_symbol, now_ms)
+    spans = list(_spans(exchange, interval, start_ms, min(end_ms, now_ms + 1)))
+    if exchange == "hyperliquid" and interval is not Interval.MONTH_1:
+        kept_ms = now_ms - _KEPT_ROWS * interval.min_duration_ms
+        spans = [span for span in spans if span[0] > kept_ms]
+    candles = []
+    for open_ms, close_ms in spans:
+        if close_ms <= instrument.life.listed_ms or open_ms > instrument.last_ms(now_ms):
+            continue
+        bar = source.market.bar(instrument, open_ms, close_ms, now_ms)
+        if bar.trades or exchange != "coinbase":
+            candle = _WRITERS[exchange](instrument, open_ms, close_ms, bar)
+            candle.is_closed = close_ms <= now_ms
+            candles.append(candle)
+    return candles
+
+
+def _spans(exchange: str, interval: Interval, start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
+    """Open and close of the exchange's candles that open in the range."""
+    if interval is Interval.MONTH_1:
+        month = (_EPOCH + timedelta(milliseconds=start_ms)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        while _ms(month) < end_ms:
+            following = (month + timedelta(days=31)).replace(day=1)
+            if _ms(month) >= start_ms:
+                yield _ms(month), _ms(following)
+            month = following
+        return
+    step_ms = interval.min_duration_ms
+    # 1970 began on a Thursday; Binance's weeks begin on Monday, four days later.
+    anchor_ms = 4 * DAY_MS if exchange == "binance_futures" and interval is Interval.WEEK_1 else 0
+    open_ms = anchor_ms + -(-(start_ms - anchor_ms) // step_ms) * step_ms
+    while open_ms < end_ms:
+        yield open_ms, open_ms + step_ms
+        open_ms += step_ms
+
+
+def _ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _binance(instrument: Instrument, open_ms: int, close_ms: int, bar: Bar) -> Candle:
+    write = padded if open_ms >= _PADDED_SINCE_MS else short
+    price, size = instrument.price_scale, instrument.size_scale
+    return Candle(
+        open_time=open_ms,
+        close_time=close_ms,
+        open=write(bar.open * instrument.tick, price),
+        high=write(bar.high * instrument.tick, price),
+        low=write(bar.low * instrument.tick, price),
+        close=write(bar.close * instrument.tick, price),
+        volume=write(bar.size, size),
+        quote_volume=write(bar.quote * instrument.tick, price + size),
+        trades=bar.trades,
+        taker_buy_volume=write(bar.bought, size),
+        taker_buy_quote_volume=write(bar.bought_quote * instrument.tick, price + size),
+    )
+
+
+def _hyperliquid(instrument: Instrument, open_ms: int, close_ms: int, bar: Bar) -> Candle:
+    opened, high, low, closed = (
+        one_decimal(significant(price, instrument.price_scale, 5), instrument.price_scale) for price in bar[:4]
+    )
+    return Candle(
+        open_time=open_ms,
+        close_time=close_ms,
+        open=opened,
+        high=high,
+        low=low,
+        close=closed,
+        volume=one_decimal(bar.size, instrument.size_scale),
+        trades=bar.trades,
+    )
+
+
+def _coinbase(instrument: Instrument, open_ms: int, close_ms: int, bar: Bar) -> Candle:
+    opened, high, low, closed = (short(price, instrument.price_scale) for price in bar[:4])
+    return Candle(
+        open_time=open_ms,
+        close_time=close_ms,
+        open=opened,
+        high=high,
+        low=low,
+        close=closed,
+        volume=short(bar.size, instrument.size_scale),
+    )
+
+
+_WRITERS = {"binance_futures": _binance, "hyperliquid": _hyperliquid, "coinbase": _coinbase}
