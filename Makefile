@@ -7,7 +7,7 @@ LOCK_ARGS ?=
 BIN := .venv/bin
 PRODUCT := .venv/.product
 TOOLS := .venv/.tools
-SOURCES := src tests migrations scripts
+SOURCES := src tests migrations
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test check format compose-test lock clean
