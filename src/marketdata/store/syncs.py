@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marketdata.core.models import EpochMs, ExchangeId, Refusal
@@ -89,6 +90,7 @@ async def list_runs(connection: AsyncConnection, *, exchange: ExchangeId | None 
 
 async def last_runs(connection: AsyncConnection) -> dict[ExchangeId, SyncRun]:
     """The newest run of each exchange, which says how the exchange is."""
-    newest = select(SYNC_RUNS).distinct(SYNC_RUNS.c.exchange).order_by(SYNC_RUNS.c.exchange, SYNC_RUNS.c.id.desc())
+    one_each = distinct_on(SYNC_RUNS.c.exchange)
+    newest = select(SYNC_RUNS).ext(one_each).order_by(SYNC_RUNS.c.exchange, SYNC_RUNS.c.id.desc())
     runs = [SyncRun.model_validate(dict(row)) for row in (await connection.execute(newest)).mappings()]
     return {ExchangeId(run.exchange): run for run in runs}

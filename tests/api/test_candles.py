@@ -1,0 +1,445 @@
+"""Candles of the simulated market, asked through the API over a real database."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from marketdata.api.app import create_app
+from marketdata.api.services import Services
+from marketdata.api.settings import ApiSettings
+from marketdata.core.budget import BudgetLedger
+from marketdata.core.clock import ManualClock
+from marketdata.core.exchanges import registry
+from marketdata.core.fetch import Fetcher, open_http
+from marketdata.core.models import Interval
+from marketdata.simulator.server import running_simulator
+from marketdata.simulator.sources import Sources, simulated
+from marketdata.simulator.truth import truth
+from marketdata.store.clients import create_client
+from marketdata.store.engine import Database
+from marketdata.syncer.sync import sync_exchange
+from tests.api.conftest import Api, client_of, problem
+from tests.conftest import Postgres
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOW_MS = 1767225600000 + 90_000  # 2026-01-01T00:01:30Z
+HOUR_MS = 3_600_000
+PREFIXES = {"binance_futures": "binance", "hyperliquid": "hyperliquid", "coinbase": "coinbase"}
+BTC = {"binance_futures": "BTC-USDT-PERP", "hyperliquid": "BTC-USDC-PERP", "coinbase": "BTC-USD"}
+CLOSED = "/v1/candles/binance_futures/BTC-USDT-PERP/1h?start=2025-01-01T00:00:00Z&end=2025-01-01T05:00:00Z"
+
+
+@dataclass
+class Market(Api):
+    """An API whose exchanges are simulated."""
+
+    sources: Sources
+
+    async def candles(self, url: str) -> dict[str, object]:
+        """The answer's JSON."""
+        answer = await self.get(url)
+        assert answer.status_code == 200, answer.text
+        body: dict[str, object] = answer.json()
+        return body
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def market(postgres: Postgres) -> AsyncIterator[Market]:
+    clock = ManualClock(NOW_MS)
+    sources = simulated()
+    database = Database(postgres.make_database())
+    async with open_http() as upstream, running_simulator(sources, clock) as url:
+        fetchers = {
+            exchange: Fetcher(adapter, upstream, clock, f"{url}/{PREFIXES[exchange]}")
+            for exchange, adapter in registry().items()
+        }
+        for fetcher in fetchers.values():
+            run = await sync_exchange(database, fetcher, clock)
+            assert run.outcome == "succeeded", run
+        app = create_app(database, fetchers, clock, ApiSettings())
+        services: Services = app.state.services
+        await services.refresh()
+        async with database.transaction() as connection:
+            client, secret = await create_client(connection, "test", ("metadata:read", "candles:read"), NOW_MS)
+        async with client_of(app) as http:
+            yield Market(app, services, http, clock, client.client_id, secret, sources)
+    await database.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _fresh(market: Market) -> None:
+    """Each test begins at the same moment, with the whole budget."""
+    market.clock.set(NOW_MS)
+    for fetcher in market.services.fetchers.values():
+        fetcher.ledger = BudgetLedger(fetcher.adapter.capabilities.budget, market.clock)
+
+
+async def test_the_envelope(market: Market) -> None:
+    answer = await market.get(CLOSED.replace("05:00", "01:00"))
+    body = answer.json()
+    assert answer.headers["content-type"] == "application/json"
+    assert list(body) == ["data", "page", "meta", "warnings"]
+    (row,) = body["data"]
+    assert list(row) == [
+        "open_time",
+        "close_time",
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "quote_volume",
+        "trades",
+        "taker_buy_volume",
+        "taker_buy_quote_volume",
+        "is_closed",
+    ]
+    assert row["open_time"] == 1735689600000
+    assert row["close_time"] == row["open_time"] + HOUR_MS
+    assert isinstance(row["open"], str)
+    assert row["is_closed"] is True
+    assert body["page"] == {"count": 1, "limit": 500, "order": "asc", "complete": True, "next": None}
+    assert body["meta"] == {
+        "exchange": "binance_futures",
+        "symbol": "BTC-USDT-PERP",
+        "exchange_symbol": "BTCUSDT",
+        "interval": "1h",
+        "volume_unit": "BTC",
+        "gaps": [],
+        "source": {"kind": "simulated", "endpoint": "GET /fapi/v1/klines"},
+    }
+    assert body["warnings"] == []
+
+
+@pytest.mark.parametrize("exchange", BTC)
+async def test_rows_are_those_of_the_exchange(market: Market, exchange: str) -> None:
+    start_ms = NOW_MS // HOUR_MS * HOUR_MS - 100 * HOUR_MS
+    end_ms = start_ms + 50 * HOUR_MS
+    symbol = market.services.catalogue.symbol(exchange, BTC[exchange])
+    body = await market.candles(f"/v1/candles/{exchange}/{BTC[exchange]}/1h?start={start_ms}&end={end_ms}")
+    expected = truth(market.sources, exchange, symbol.exchange_symbol, Interval.HOUR_1, start_ms, end_ms, NOW_MS)
+    assert body["data"] == [
+        {
+            "open_time": row.open_time,
+            "close_time": row.close_time,
+            "open": row.open,
+            "high": row.high,
+            "low": row.low,
+            "close": row.close,
+            "volume": row.volume,
+            "quote_volume": row.quote_volume,
+            "trades": row.trades,
+            "taker_buy_volume": row.taker_buy_volume,
+            "taker_buy_quote_volume": row.taker_buy_quote_volume,
+            "is_closed": True,
+        }
+        for row in expected
+    ]
+
+
+async def test_equal_data_gives_equal_bytes(market: Market) -> None:
+    first = await market.get(CLOSED)
+    market.clock.advance(3_600_000)
+    second = await market.get(CLOSED.replace("BTC-USDT-PERP", "btcusdt".upper()))
+    assert first.content == second.content
+
+
+async def test_numbers_and_times_in_other_forms(market: Market) -> None:
+    plain = (await market.get(CLOSED)).json()["data"]
+    answer = await market.get(f"{CLOSED}&numbers=number&time_format=iso")
+    exact = json.loads(answer.content, parse_float=str, parse_int=str)["data"]
+    for row, other in zip(plain, exact, strict=True):
+        assert {name: row[name] for name in ("open", "high", "low", "close", "volume", "quote_volume")} == {
+            name: other[name] for name in ("open", "high", "low", "close", "volume", "quote_volume")
+        }
+    assert exact[0]["open_time"] == "2025-01-01T00:00:00Z"
+    assert exact[0]["close_time"] == "2025-01-01T01:00:00Z"
+
+
+async def test_the_table_of_limits(market: Market) -> None:
+    path = "/v1/candles/binance_futures/BTC-USDT-PERP/1h"
+    newest_ms = NOW_MS // HOUR_MS * HOUR_MS - HOUR_MS
+
+    async def opens(query: str) -> list[int]:
+        body = (await market.get(f"{path}?{query}")).json()
+        return [row["open_time"] for row in body["data"]]
+
+    assert len(await opens("")) == 500
+    assert await opens("limit=2") == [newest_ms - HOUR_MS, newest_ms]
+    assert await opens("limit=2&order=desc") == [newest_ms, newest_ms - HOUR_MS]
+    assert await opens("limit=1&include_partial=true") == [newest_ms + HOUR_MS]
+    start_ms, end_ms = 1735689600000, 1735689600000 + 10 * HOUR_MS
+    assert await opens(f"start={start_ms}&limit=2") == [start_ms, start_ms + HOUR_MS]
+    assert await opens(f"start={start_ms}&end={end_ms}&limit=2") == [start_ms, start_ms + HOUR_MS]
+    assert await opens(f"start={start_ms}&end={end_ms}&limit=2&order=desc") == [end_ms - HOUR_MS, end_ms - 2 * HOUR_MS]
+    assert await opens(f"end={end_ms}&limit=2") == [end_ms - 2 * HOUR_MS, end_ms - HOUR_MS]
+    assert await opens(f"start={start_ms + 1}&end={start_ms + HOUR_MS}") == []
+    assert await opens("start=2030-01-01T00:00:00Z") == []
+
+
+async def test_latest(market: Market) -> None:
+    path = "/v1/candles/binance_futures/BTC-USDT-PERP/1h/latest"
+    newest_ms = NOW_MS // HOUR_MS * HOUR_MS - HOUR_MS
+    body = (await market.get(path)).json()
+    assert [row["open_time"] for row in body["data"]] == [newest_ms]
+    assert body["page"] == {"count": 1, "limit": 1, "order": "asc", "complete": True, "next": None}
+    forming = (await market.get(f"{path}?include_partial=true")).json()["data"]
+    assert [(row["open_time"], row["is_closed"]) for row in forming] == [(newest_ms + HOUR_MS, False)]
+    assert problem(await market.get(f"{path}?limit=1"))["code"] == "unknown-parameter"
+
+
+@pytest.mark.parametrize("exchange", BTC)
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_twenty_pages_hold_every_candle_once(market: Market, exchange: str, order: str) -> None:
+    start_ms = NOW_MS // HOUR_MS * HOUR_MS - 500 * HOUR_MS
+    end_ms = start_ms + 400 * HOUR_MS
+    path = f"/v1/candles/{exchange}/{BTC[exchange]}/1h"
+    whole = (await market.get(f"{path}?start={start_ms}&end={end_ms}&limit=5000&order={order}")).json()
+    following = f"{path}?start={start_ms}&end={end_ms}&limit=20&order={order}"
+    rows: list[dict[str, object]] = []
+    gaps: list[dict[str, object]] = []
+    for _ in range(21):
+        answer = await market.get(following)
+        body = answer.json()
+        rows += body["data"]
+        gaps += body["meta"]["gaps"]
+        following = body["page"]["next"]
+        if following is None:
+            break
+        assert answer.headers["link"] == f'<{following}>; rel="next"'
+        market.clock.advance(10)
+    assert following is None
+    assert rows == whole["data"]
+    assert sorted(gaps, key=json.dumps) == sorted(whole["meta"]["gaps"], key=json.dumps)
+
+
+async def test_a_cursor_is_frozen_bound_and_sealed(market: Market) -> None:
+    first = await market.get(f"{CLOSED}&limit=2&time_format=iso")
+    following = first.json()["page"]["next"]
+    second = (await market.get(following)).json()
+    assert [row["open_time"] for row in second["data"]] == ["2025-01-01T02:00:00Z", "2025-01-01T03:00:00Z"]
+    cursor = following.partition("?cursor=")[2]
+    assert problem(await market.get(f"{following}&limit=2")) == {
+        "status": 400,
+        "code": "bad-cursor",
+        "detail": "A cursor stands alone: it holds all the other parameters of its first page.",
+        "parameter": "cursor",
+    }
+    for other in ("binance_futures/ETH-USDT-PERP/1h", "binance_futures/BTC-USDT-PERP/1m", "coinbase/BTC-USD/1h"):
+        assert problem(await market.get(f"/v1/candles/{other}?cursor={cursor}"))["code"] == "bad-cursor"
+    for place in range(0, len(cursor), 7):
+        changed = cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :]
+        assert problem(await market.get(following.replace(cursor, changed)))["code"] == "bad-cursor"
+
+
+async def test_a_cursor_survives_a_restart(market: Market) -> None:
+    following = (await market.get(f"{CLOSED}&limit=2")).json()["page"]["next"]
+    app = create_app(market.services.database, market.services.fetchers, market.clock, market.services.settings)
+    await app.state.services.refresh()
+    async with client_of(app) as http:
+        answer = await http.get(following, headers={"Authorization": f"Bearer {market.token()}"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("symbol", ["PURR/USDC", "@107", "xyz:TSLA", "kPEPE"])
+async def test_symbols_that_a_path_cannot_hold(market: Market, symbol: str) -> None:
+    path = f"/v1/candles/hyperliquid/{quote(symbol, safe='')}/1h"
+    body = (await market.get(f"{path}?limit=2&order=desc")).json()
+    assert body["meta"]["exchange_symbol"] == symbol
+    following = body["page"]["next"]
+    assert following.startswith(f"/v1/candles/hyperliquid/{quote(body['meta']['symbol'], safe='')}/1h?cursor=")
+    assert (await market.get(following)).json()["data"]
+    assert len((await market.get(f"{path}/latest")).json()["data"]) == 1
+
+
+async def test_the_unit_of_volume_has_the_factor(market: Market) -> None:
+    body = (await market.get("/v1/candles/hyperliquid/kPEPE/1h?limit=1")).json()
+    assert body["meta"]["volume_unit"] == "1000PEPE"
+
+
+@pytest.mark.parametrize(
+    "path,expected",
+    [
+        (
+            "binance_futures/NOPE-USDT-PERP/1h",
+            {
+                "status": 404,
+                "code": "unknown-symbol",
+                "detail": "No instrument of binance_futures has this symbol; `/v1/resolve` finds any spelling.",
+                "parameter": "symbol",
+            },
+        ),
+        (
+            "kraken/BTC-USD/1h",
+            {
+                "status": 404,
+                "code": "unknown-exchange",
+                "detail": "Exchanges served here are binance_futures, hyperliquid, coinbase.",
+                "parameter": "exchange",
+                "supported": ["binance_futures", "hyperliquid", "coinbase"],
+            },
+        ),
+        (
+            "coinbase/BTC-USD/7m",
+            {
+                "status": 400,
+                "code": "unsupported-interval",
+                "detail": "coinbase does not offer this interval; it offers 1m, 5m, 15m, 1h, 6h, 1d",
+                "parameter": "interval",
+                "supported": ["1m", "5m", "15m", "1h", "6h", "1d"],
+            },
+        ),
+        (
+            "coinbase/BTC-USD/1h?start=2026-01-01T00:00:00",
+            {
+                "status": 400,
+                "code": "naive-timestamp",
+                "detail": "`start` has no time zone: append `Z`, or an offset such as `%2B02:00`"
+                " (a bare `+` in a URL is a space).",
+                "parameter": "start",
+            },
+        ),
+        (
+            "coinbase/BTC-USD/1h?startTime=1",
+            {
+                "status": 400,
+                "code": "unknown-parameter",
+                "detail": "Nothing was done: there is no such query parameter here.",
+                "parameter": "startTime",
+                "did_you_mean": ["start"],
+                "supported": [
+                    "start",
+                    "end",
+                    "limit",
+                    "order",
+                    "include_partial",
+                    "numbers",
+                    "time_format",
+                    "format",
+                    "cursor",
+                ],
+            },
+        ),
+        (
+            "coinbase/BTC-USD/1h?start=2000&end=1000",
+            {
+                "status": 400,
+                "code": "invalid-range",
+                "detail": "`start` is inclusive, `end` exclusive: `start` must be earlier.",
+                "parameter": "start",
+            },
+        ),
+        (
+            "coinbase/BTC-USD/1h?limit=5001",
+            {
+                "status": 400,
+                "code": "limit-too-large",
+                "detail": "`limit` is at most 5000; go on with `page.next`.",
+                "parameter": "limit",
+                "max": 5000,
+            },
+        ),
+        (
+            "coinbase/BTC-USD/1h?order=up",
+            {
+                "status": 400,
+                "code": "invalid-parameter",
+                "detail": "`order` is one of asc, desc.",
+                "parameter": "order",
+                "supported": ["asc", "desc"],
+            },
+        ),
+        (
+            "coinbase/BTC-USD/1h?format=csv",
+            {
+                "status": 406,
+                "code": "unsupported-format",
+                "detail": "Candles come as json.",
+                "parameter": "format",
+                "supported": ["json"],
+            },
+        ),
+    ],
+)
+async def test_refusals_help_to_mend_the_request(market: Market, path: str, expected: dict[str, object]) -> None:
+    assert problem(await market.get(f"/v1/candles/{path}")) == expected
+
+
+@pytest.mark.parametrize(
+    "query,code",
+    [
+        ("start=1000&end=1000", "invalid-range"),
+        ("start=-1", "invalid-parameter"),
+        ("start=", "invalid-parameter"),
+        ("start=soon", "invalid-parameter"),
+        ("start=1&start=2", "invalid-parameter"),
+        ("end=9999999999999999", "invalid-parameter"),
+        ("end=2026-01-01", "naive-timestamp"),
+        ("limit=0", "invalid-parameter"),
+        ("limit=1.0", "invalid-parameter"),
+        ("limit=\u0661", "invalid-parameter"),
+        ("limit=99999999999999999999", "invalid-parameter"),
+        ("include_partial=yes", "invalid-parameter"),
+        ("numbers=float", "invalid-parameter"),
+        ("time_format=unix", "invalid-parameter"),
+        ("include_prelisting=true", "unknown-parameter"),
+        ("&".join(f"a{number}=1" for number in range(200)), "invalid-request"),
+    ],
+)
+async def test_other_refusals(market: Market, query: str, code: str) -> None:
+    assert problem(await market.get(f"/v1/candles/coinbase/BTC-USD/1h?{query}"))["code"] == code
+
+
+@pytest.mark.parametrize(
+    "accept,status",
+    [
+        ("*/*", 200),
+        ("application/json", 200),
+        ("text/html, application/*;q=0.1", 200),
+        ("text/csv", 406),
+        ("application/json;q=0, text/csv", 406),
+    ],
+)
+async def test_accept(market: Market, accept: str, status: int) -> None:
+    answer = await market.get("/v1/candles/coinbase/BTC-USD/1h?limit=1", Accept=accept)
+    assert answer.status_code == status
+
+
+async def test_flags_in_the_spelling_of_python(market: Market) -> None:
+    answer = await market.get("/v1/candles/coinbase/BTC-USD/1h/latest?include_partial=True")
+    assert answer.status_code == 200
+
+
+async def test_status_says_that_the_data_is_simulated(market: Market) -> None:
+    body = (await market.get("/v1/status")).json()
+    assert (body["database"], body["version"]) == ("ok", market.app.version)
+    assert [(one["source"], one["condition"], one["generation"]) for one in body["exchanges"]] == [("simulated", "ok", 1)] * 3
+    market.clock.advance(901_000)
+    body = (await market.get("/v1/status")).json()
+    assert {(one["condition"], one["age_s"] > 900) for one in body["exchanges"]} == {("stale", True)}
+
+
+async def test_an_exchange_that_cannot_be_reached(market: Market) -> None:
+    async with open_http() as upstream:
+        fetchers = {
+            exchange: Fetcher(fetcher.adapter, upstream, market.clock, "http://127.0.0.1:9")
+            for exchange, fetcher in market.services.fetchers.items()
+        }
+        app = create_app(market.services.database, fetchers, market.clock, market.services.settings)
+        await app.state.services.refresh()
+        async with client_of(app) as http:
+            headers = {"Authorization": f"Bearer {market.token()}"}
+            answer: httpx2.Response = await http.get("/v1/candles/coinbase/BTC-USD/1h", headers=headers)
+            assert problem(answer) == {
+                "status": 503,
+                "code": "upstream-unavailable",
+                "detail": "coinbase: cannot be reached",
+            }
+            assert (await http.get("/v1/symbols", headers=headers)).status_code == 200
+            assert (await http.get("/v1/status", headers=headers)).status_code == 200
