@@ -1,0 +1,238 @@
+"""What a listing changes: every kind of change by itself, and what holds after any listings whatsoever."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketdata.core.models import ExchangeId, ListedInstrument, Listing, Status
+from marketdata.store.symbols import StoredSymbol
+from marketdata.store.syncs import SymbolChange
+from marketdata.syncer.compare import Comparison, compare
+from tests.syncer.listings import instrument
+
+EXCHANGE = ExchangeId("somewhere")
+DAY_MS = 86_400_000
+NEW_YEAR_MS = 1_767_225_600_000  # 2026-01-01
+
+
+class Store:
+    """What a database would hold after a sequence of syncs a day apart, without the database."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, StoredSymbol] = {}
+        self._ids = count(1)
+        self._now_ms = NEW_YEAR_MS - DAY_MS
+
+    def compare(self, *listed: ListedInstrument) -> Comparison:
+        return compare(EXCHANGE, list(self.rows.values()), Listing(instruments=listed), self._now_ms)
+
+    def sync(self, *listed: ListedInstrument) -> Comparison:
+        self._now_ms += DAY_MS
+        comparison = self.compare(*listed)
+        for row in comparison.symbols:
+            row_id = next(self._ids) if row.row_id is None else row.row_id
+            self.rows[row_id] = replace(row, row_id=row_id)
+        self.rows = {  # as the repository reads the last sync in which an instrument was listed
+            row_id: (
+                replace(row, symbol=row.symbol.model_copy(update={"last_seen_at": self._now_ms})) if row.listed else row
+            )
+            for row_id, row in self.rows.items()
+        }
+        return comparison
+
+    def __getitem__(self, symbol: str) -> StoredSymbol:
+        return next(row for row in self.rows.values() if row.symbol.symbol == symbol)
+
+    def symbols(self) -> list[str]:
+        return sorted(row.symbol.symbol for row in self.rows.values())
+
+
+def kinds(changes: Sequence[SymbolChange]) -> dict[str, str]:
+    return {change.symbol: change.change for change in changes}
+
+
+@pytest.fixture
+def store() -> Store:
+    store = Store()
+    store.sync(instrument(), instrument("ETHUSDT", base="ETH"))
+    return store
+
+
+def test_the_first_listing_is_all_new() -> None:
+    store = Store()
+    comparison = store.sync(instrument(), instrument("ETHUSDT", base="ETH", status=Status.DELISTED))
+    assert kinds(comparison.changes) == {"BTC-USDT-PERP": "listed", "ETH-USDT-PERP": "listed"}
+    symbol = store["BTC-USDT-PERP"].symbol
+    assert (symbol.id, symbol.first_seen_at, symbol.delisted_at) == ("somewhere:BTC-USDT-PERP", NEW_YEAR_MS, None)
+    assert store["ETH-USDT-PERP"].symbol.delisted_at == NEW_YEAR_MS
+
+
+def test_an_unchanged_listing_changes_nothing_in_any_order(store: Store) -> None:
+    comparison = store.sync(instrument("ETHUSDT", base="ETH"), instrument())
+    assert (comparison.symbols, comparison.changes) == ([], [])
+
+
+def test_a_changed_field_is_told_with_both_values(store: Store) -> None:
+    comparison = store.sync(
+        instrument(tick_size="0.1"), instrument("ETHUSDT", base="ETH", status=Status.HALTED, tick_size="5")
+    )
+    fields = {change.symbol: change.fields for change in comparison.changes}
+    assert kinds(comparison.changes) == {"BTC-USDT-PERP": "changed", "ETH-USDT-PERP": "changed"}
+    assert fields == {
+        "BTC-USDT-PERP": {"tick_size": ("0.10", "0.1")},
+        "ETH-USDT-PERP": {
+            "status": ("trading", "halted"),
+            "exchange_status": ("trading", "halted"),
+            "tick_size": ("0.10", "5"),
+        },
+    }
+    assert store["ETH-USDT-PERP"].symbol.tick_size == "5"
+
+
+def test_what_leaves_is_delisted_and_what_returns_is_relisted(store: Store) -> None:
+    gone = store.sync(instrument("ETHUSDT", base="ETH"))
+    assert kinds(gone.changes) == {"BTC-USDT-PERP": "delisted"}
+    row = store["BTC-USDT-PERP"]
+    assert (row.listed, row.symbol.status, row.symbol.exchange_status) == (False, Status.DELISTED, "trading")
+    assert (row.symbol.delisted_at, row.symbol.last_seen_at) == (NEW_YEAR_MS + DAY_MS, NEW_YEAR_MS)
+
+    assert store.sync(instrument("ETHUSDT", base="ETH")).changes == []
+
+    back = store.sync(instrument(), instrument("ETHUSDT", base="ETH"))
+    assert kinds(back.changes) == {"BTC-USDT-PERP": "relisted"}
+    row = store["BTC-USDT-PERP"]
+    assert (row.listed, row.symbol.status, row.symbol.delisted_at) == (True, Status.TRADING, None)
+    assert row.symbol.first_seen_at == NEW_YEAR_MS
+
+
+def test_an_exchange_can_list_an_instrument_as_delisted(store: Store) -> None:
+    eth = instrument("ETHUSDT", base="ETH")
+    assert kinds(store.sync(instrument(status=Status.DELISTED), eth).changes) == {"BTC-USDT-PERP": "delisted"}
+    delisted_at = store["BTC-USDT-PERP"].symbol.delisted_at
+    assert delisted_at == NEW_YEAR_MS + DAY_MS
+
+    left = store.sync(eth)
+    assert [(change.change, change.fields) for change in left.changes] == [("changed", {"listed": (True, False)})]
+    returned = store.sync(instrument(status=Status.DELISTED), eth)
+    assert kinds(returned.changes) == {"BTC-USDT-PERP": "changed"}
+    assert store["BTC-USDT-PERP"].symbol.delisted_at == delisted_at
+
+    assert kinds(store.sync(instrument(), eth).changes) == {"BTC-USDT-PERP": "relisted"}
+
+
+def test_another_identity_is_another_instrument_under_the_same_name(store: Store) -> None:
+    eth = instrument("ETHUSDT", base="ETH")
+    comparison = store.sync(instrument(identity="second"), eth)
+    assert kinds(comparison.changes) == {"BTC-USDT-PERP": "listed", "BTC-USDT-PERP~260102": "replaced"}
+    old, new = store["BTC-USDT-PERP~260102"], store["BTC-USDT-PERP"]
+    assert (old.replaced_at, old.listed, old.symbol.status) == (NEW_YEAR_MS + DAY_MS, False, Status.DELISTED)
+    assert (old.symbol.delisted_at, old.symbol.last_seen_at) == (NEW_YEAR_MS + DAY_MS, NEW_YEAR_MS)
+    assert (old.symbol.aliases, new.symbol.aliases) == ((), ())
+    assert (new.identity, new.symbol.first_seen_at, new.replaced_at) == ("second", NEW_YEAR_MS + DAY_MS, None)
+
+
+def test_a_replaced_instrument_keeps_its_name_as_an_alias_until_another_has_it(store: Store) -> None:
+    eth = instrument("ETHUSDT", base="ETH")
+    store.sync(instrument(quote="USDC"), eth)
+    assert store.symbols() == ["BTC-USDC-PERP", "BTC-USDT-PERP~260102", "ETH-USDT-PERP"]
+    assert list(store["BTC-USDT-PERP~260102"].symbol.aliases) == ["BTC-USDT-PERP"]
+
+    comparison = store.sync(instrument(quote="USDC"), eth, instrument("XBT"))
+    assert kinds(comparison.changes) == {"BTC-USDT-PERP": "listed", "BTC-USDT-PERP~260102": "changed"}
+    assert store["BTC-USDT-PERP"].symbol.exchange_symbol == "XBT"
+    assert list(store["BTC-USDT-PERP~260102"].symbol.aliases) == []
+
+
+def test_two_replacements_on_one_day_have_different_names(store: Store) -> None:
+    eth = instrument("ETHUSDT", base="ETH")
+    store.sync(instrument(identity="second"), eth)
+    second = store.compare(instrument(identity="third"), eth)
+    assert sorted(row.symbol.symbol for row in second.symbols) == ["BTC-USDT-PERP", "BTC-USDT-PERP~260102~2"]
+
+
+def test_one_that_was_gone_and_returns_as_another_is_replaced(store: Store) -> None:
+    eth = instrument("ETHUSDT", base="ETH")
+    store.sync(eth)
+    store.sync(eth, instrument(identity="second"))
+    old = store["BTC-USDT-PERP~260103"].symbol
+    assert (old.delisted_at, old.last_seen_at) == (NEW_YEAR_MS + DAY_MS, NEW_YEAR_MS)
+
+
+def test_a_changed_name_leaves_an_alias_and_can_come_back(store: Store) -> None:
+    eth = instrument("ETHUSDT", base="ETH")
+    comparison = store.sync(instrument(base="XBT", identity="BTC|USDT"), eth)
+    assert comparison.changes[0].fields == {
+        "symbol": ("BTC-USDT-PERP", "XBT-USDT-PERP"),
+        "aliases": ([], ["BTC-USDT-PERP"]),
+        "base_asset": ("BTC", "XBT"),
+    }
+    assert store["XBT-USDT-PERP"].symbol.id == "somewhere:XBT-USDT-PERP"
+
+    late = instrument("LATE")
+    store.sync(instrument(base="XBT", identity="BTC|USDT"), eth, late)
+    assert store["BTC-USDT-PERP~LATE"].symbol.exchange_symbol == "LATE"  # a former name still has its holder
+
+    store.sync(instrument(), eth, late)
+    assert store["BTC-USDT-PERP"].symbol.aliases == ("XBT-USDT-PERP",)
+
+
+def test_a_clash_is_told_each_time_and_lasts(store: Store) -> None:
+    eth, other = instrument("ETHUSDT", base="ETH"), instrument("OTHER")
+    first = store.sync(other, eth, instrument())
+    assert (first.clashes, kinds(first.changes)) == (["BTC-USDT-PERP~OTHER"], {"BTC-USDT-PERP~OTHER": "listed"})
+    again = store.sync(other, eth, instrument())
+    assert (again.clashes, again.changes) == (["BTC-USDT-PERP~OTHER"], [])
+    store.sync(other, eth)
+    assert store["BTC-USDT-PERP~OTHER"].symbol.exchange_symbol == "OTHER"
+
+
+def test_names_that_differ_by_case_alone_are_told_apart(store: Store) -> None:
+    eth = instrument("ETHUSDT", base="ETH")
+    listed = (instrument(), eth, instrument("other"), instrument("OTHER"))
+    store.sync(*listed)
+    assert [name for name in store.symbols() if "OTHER" in name] == ["BTC-USDT-PERP~OTHER", "BTC-USDT-PERP~OTHER~2"]
+    assert store.sync(*reversed(listed)).changes == []
+
+
+LISTINGS = st.lists(
+    st.lists(
+        st.builds(
+            instrument,
+            st.sampled_from(["AUSDT", "BUSDT", "ausdt", "260101", "C"]),
+            base=st.sampled_from(["A", "B"]),
+            quote=st.sampled_from(["USDT", "USDC"]),
+            identity=st.sampled_from(["", "one", "two"]),
+            status=st.sampled_from([Status.TRADING, Status.DELISTED, Status.HALTED]),
+            tick_size=st.sampled_from(["1", "1.0"]),
+        ),
+        max_size=5,
+        unique_by=lambda one: one.exchange_symbol,
+    ),
+    max_size=6,
+)
+
+
+@given(LISTINGS)
+def test_whatever_is_listed(listings: list[list[ListedInstrument]]) -> None:
+    store = Store()
+    for listed in listings:
+        before = dict(store.rows)
+        store.sync(*listed)
+        assert store.compare(*listed).symbols == []  # at once again: nothing more
+        assert store.sync(*reversed(listed)).symbols == []  # a day later, in another order: nothing more
+        assert before.keys() <= store.rows.keys()
+
+        names = [name for row in store.rows.values() for name in (row.symbol.symbol, *row.symbol.aliases)]
+        assert len(names) == len(set(names))
+        current = {row.symbol.exchange_symbol: row for row in store.rows.values() if row.replaced_at is None}
+        assert len(current) == sum(row.replaced_at is None for row in store.rows.values())
+        assert {one for one, row in current.items() if row.listed} == {one.exchange_symbol for one in listed}
+        for one in listed:
+            assert current[one.exchange_symbol].identity == one.identity
+        for row in store.rows.values():
+            assert (row.symbol.delisted_at is not None) == (row.symbol.status is Status.DELISTED)
+            assert row.listed or row.symbol.status is Status.DELISTED

@@ -1,0 +1,281 @@
+"""A sync from a real socket into a real database."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import httpx2
+import psycopg
+import pytest
+from sqlalchemy import event
+
+from marketdata.core.clock import ManualClock
+from marketdata.core.errors import AlreadyRunning
+from marketdata.core.exchanges import get_adapter
+from marketdata.core.exchanges.coinbase import Coinbase
+from marketdata.core.fetch import Fetcher, open_http
+from marketdata.core.models import ExchangeId, Listing, Source, Status
+from marketdata.store.engine import Database
+from marketdata.store.exchanges import ExchangeState, list_exchanges, list_intervals
+from marketdata.store.installation import claim_source, get_source
+from marketdata.store.symbols import StoredSymbol, list_stored
+from marketdata.store.syncs import NewSyncRun, list_runs
+from marketdata.syncer.sync import sync_exchange
+from tests.fake_exchange import Answer, fake_exchange, http
+from tests.syncer.conftest import NOW_MS
+
+PREFIXES = {"binance_futures": "binance", "hyperliquid": "hyperliquid", "coinbase": "coinbase"}
+COINBASE = ExchangeId("coinbase")
+NOT_FOUND = http(b"{}", "404 Not Found")
+HOUR_MS = 3_600_000
+YEAR_MS = 365 * 24 * HOUR_MS
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
+    async with open_http() as client:
+        yield client
+
+
+def product(base: str, **more: object) -> dict[str, object]:
+    """A row of Coinbase's `GET /products`, as its documentation shows it."""
+    return {
+        "id": f"{base}-USD",
+        "base_currency": base,
+        "quote_currency": "USD",
+        "quote_increment": "0.01",
+        "base_increment": "0.00000001",
+        "display_name": f"{base}/USD",
+        "min_market_funds": "1",
+        "margin_enabled": False,
+        "post_only": False,
+        "limit_only": False,
+        "cancel_only": False,
+        "status": "online",
+        "status_message": "",
+        "trading_disabled": False,
+        "fx_stablecoin": False,
+        "max_slippage_percentage": "0.02",
+        "auction_mode": False,
+        "high_bid_limit_percentage": "",
+        **more,
+    }
+
+
+async def stored(database: Database, exchange: str = COINBASE) -> dict[str, StoredSymbol]:
+    async with database.transaction() as connection:
+        return {row.symbol.symbol: row for row in await list_stored(connection, ExchangeId(exchange))}
+
+
+async def state(database: Database) -> ExchangeState:
+    async with database.transaction() as connection:
+        return (await list_exchanges(connection))[0]
+
+
+async def runs(database: Database) -> list[NewSyncRun]:
+    """Oldest first, without their ids."""
+    async with database.transaction() as connection:
+        found = await list_runs(connection, limit=100)
+    return [NewSyncRun.model_validate(run.model_dump(exclude={"id"})) for run in reversed(found)]
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[str]]:
+    """What is sent to the database meanwhile."""
+    sent: list[str] = []
+
+    def note(*arguments: object) -> None:
+        sent.append(str(arguments[2]))
+
+    engine = database._engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def row_versions(url: str) -> set[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        return set(connection.execute("SELECT id, xmin::text, ctid::text FROM symbols").fetchall())
+
+
+@pytest.mark.parametrize("exchange", PREFIXES)
+async def test_the_first_sync_stores_all(
+    exchange: str, database: Database, clock: ManualClock, client: httpx2.AsyncClient, simulator_url: str
+) -> None:
+    url = f"{simulator_url}/{PREFIXES[exchange]}"
+    fetcher = Fetcher(get_adapter(exchange), client, clock, url)
+    run = await sync_exchange(database, fetcher, clock)
+    assert (run.outcome, run.generation, run.error_code, run.listed) == ("succeeded", 1, None, run.added)
+    assert run.listed >= {"binance_futures": 600, "hyperliquid": 400, "coinbase": 500}[exchange]
+    assert await runs(database) == [run]
+    assert await state(database) == ExchangeState(ExchangeId(exchange), url, 1, NOW_MS)
+    rows = await stored(database, exchange)
+    assert len(rows) == run.listed
+    assert all(row.listed and row.symbol.first_seen_at == NOW_MS for row in rows.values())
+    async with database.transaction() as connection:
+        assert await get_source(connection) is Source.SIMULATED
+        intervals = await list_intervals(connection, ExchangeId(exchange))
+    assert set(intervals) == set(fetcher.adapter.capabilities.intervals)
+
+
+async def test_an_unchanged_listing_costs_a_handful_of_statements_and_writes_no_symbol(
+    database: Database, postgres_url: str, clock: ManualClock, client: httpx2.AsyncClient
+) -> None:
+    listing = http(json.dumps([product(f"A{number}") for number in range(2000)]).encode())
+    async with fake_exchange(NOT_FOUND, listing) as exchange:
+        fetcher = Fetcher(get_adapter("coinbase"), client, clock, exchange.url)
+        with statements(database) as sent:
+            first = await sync_exchange(database, fetcher, clock)
+        assert (first.added, len(sent) <= 13) == (2000, True)
+        before = row_versions(postgres_url)
+        clock.advance(HOUR_MS)
+        with statements(database) as sent:
+            second = await sync_exchange(database, fetcher, clock)
+    assert len(sent) <= 10
+    assert row_versions(postgres_url) == before
+    assert (second.outcome, second.generation, second.added, second.changed) == ("succeeded", 1, 0, 0)
+    assert (await state(database)).last_synced_at == NOW_MS + HOUR_MS
+    assert (await stored(database))["A1-USD"].symbol.last_seen_at == NOW_MS + HOUR_MS
+
+
+@pytest.mark.parametrize("exchange", PREFIXES)
+async def test_syncs_follow_an_exchange_through_the_years(
+    exchange: str, database: Database, clock: ManualClock, client: httpx2.AsyncClient, simulator_url: str
+) -> None:
+    fetcher = Fetcher(get_adapter(exchange), client, clock, f"{simulator_url}/{PREFIXES[exchange]}")
+    clock.set(NOW_MS - 3 * YEAR_MS)
+    first = await sync_exchange(database, fetcher, clock)
+    clock.set(NOW_MS)
+    second = await sync_exchange(database, fetcher, clock)
+    rows = await stored(database, exchange)
+    assert second.added > 0
+    assert len(rows) == first.added + second.added
+    assert sum(row.listed for row in rows.values()) == second.listed
+    gone = [row.symbol for row in rows.values() if not row.listed]
+    assert all(symbol.status is Status.DELISTED and symbol.delisted_at == NOW_MS for symbol in gone)
+    assert all(symbol.last_seen_at == NOW_MS - 3 * YEAR_MS for symbol in gone)
+    with statements(database) as sent:
+        third = await sync_exchange(database, fetcher, clock)
+    assert (third.added, third.changed, third.delisted, len(sent) <= 10) == (0, 0, 0, True)
+
+
+async def test_what_changed_is_stored_and_told(
+    database: Database, clock: ManualClock, client: httpx2.AsyncClient
+) -> None:
+    first = [product("BTC"), product("ETH"), product("OLD"), product("LONG", base_currency="OTHER")]
+    second = [product("BTC", quote_increment="0.010"), product("ETH"), product("NEW"), {"id": "BAD-USD"}]
+    async with fake_exchange(
+        NOT_FOUND, http(json.dumps(first).encode()), http(json.dumps(second).encode())
+    ) as coinbase:
+        fetcher = Fetcher(get_adapter("coinbase"), client, clock, coinbase.url)
+        run = await sync_exchange(database, fetcher, clock)
+        assert run.report.base_mismatches == ("LONG-USD",)
+        clock.advance(HOUR_MS)
+        run = await sync_exchange(database, fetcher, clock)
+    assert (run.listed, run.added, run.changed, run.delisted, run.refused, run.generation) == (3, 1, 1, 2, 1, 2)
+    assert {change.symbol: change.change for change in run.report.changes} == {
+        "BTC-USD": "changed",
+        "LONG-USD": "delisted",
+        "NEW-USD": "listed",
+        "OLD-USD": "delisted",
+    }
+    assert run.report.changes[0].fields == {"tick_size": ("0.01", "0.010")}
+    assert run.report.refused[0].exchange_symbol == "BAD-USD"
+    assert (await runs(database))[-1] == run
+    rows = await stored(database)
+    assert (rows["BTC-USD"].symbol.tick_size, rows["OLD-USD"].symbol.last_seen_at) == ("0.010", NOW_MS)
+    assert (rows["OLD-USD"].symbol.delisted_at, rows["OLD-USD"].listed) == (NOW_MS + HOUR_MS, False)
+
+
+@pytest.mark.parametrize(
+    "listing, detail",
+    [
+        ([], "the listing is empty"),
+        ([{"id": "BTC-USD"}], "none of the listing's 1 rows could be read, the first because: "),
+    ],
+)
+async def test_an_empty_listing_is_refused(
+    listing: list[object], detail: str, database: Database, clock: ManualClock, client: httpx2.AsyncClient
+) -> None:
+    good, empty = json.dumps([product("BTC")]).encode(), json.dumps(listing).encode()
+    async with fake_exchange(NOT_FOUND, http(good), http(empty)) as coinbase:
+        fetcher = Fetcher(get_adapter("coinbase"), client, clock, coinbase.url)
+        await sync_exchange(database, fetcher, clock)
+        before = (await state(database), await stored(database))
+        clock.advance(HOUR_MS)
+        run = await sync_exchange(database, fetcher, clock)
+    assert (run.outcome, run.error_code, run.generation) == ("refused", "sync-refused", 1)
+    assert (run.error_detail or "").startswith(detail)
+    assert (await state(database), await stored(database)) == before
+    assert (await runs(database))[-1] == run
+
+
+@pytest.mark.parametrize(
+    "answer, code",
+    [
+        (http(b"[]", "503 Service Unavailable"), "upstream-unavailable"),
+        (http(b"[]", "429 Too Many Requests"), "upstream-rate-limited"),
+        (http(b"[]", "403 Forbidden"), "upstream-blocked"),
+        (http(b"[]", "400 Bad Request"), "upstream-error"),
+        (http(b"not JSON"), "upstream-bad-data"),
+    ],
+)
+async def test_a_failure_is_recorded_by_name(
+    answer: Answer, code: str, database: Database, clock: ManualClock, client: httpx2.AsyncClient
+) -> None:
+
+    async with fake_exchange(NOT_FOUND, answer) as coinbase:
+        run = await sync_exchange(database, Fetcher(get_adapter("coinbase"), client, clock, coinbase.url), clock)
+    assert (run.outcome, run.error_code, run.generation, run.listed) == ("failed", code, 0, 0)
+    assert await runs(database) == [run]
+    assert await stored(database) == {}
+    assert (await state(database)).last_synced_at is None
+
+
+async def test_another_source_is_refused_and_nothing_changed(
+    database: Database, clock: ManualClock, client: httpx2.AsyncClient, simulator_url: str
+) -> None:
+    async with database.transaction() as connection:
+        await claim_source(connection, Source.LIVE, NOW_MS)
+    fetcher = Fetcher(get_adapter("coinbase"), client, clock, f"{simulator_url}/coinbase")
+    run = await sync_exchange(database, fetcher, clock)
+    assert (run.outcome, run.error_code) == ("failed", "source-mismatch")
+    assert await stored(database) == {}
+    async with database.transaction() as connection:
+        assert await get_source(connection) is Source.LIVE
+
+
+async def test_of_two_syncs_at_once_one_stands_back(
+    database: Database, clock: ManualClock, client: httpx2.AsyncClient, simulator_url: str
+) -> None:
+    fetchers = [Fetcher(get_adapter("coinbase"), client, clock, f"{simulator_url}/coinbase") for _ in range(3)]
+    outcomes = await asyncio.gather(
+        *(sync_exchange(database, fetcher, clock) for fetcher in fetchers), return_exceptions=True
+    )
+    succeeded = [outcome for outcome in outcomes if isinstance(outcome, NewSyncRun)]
+    assert [run.outcome for run in succeeded] == ["succeeded"]
+    assert sum(isinstance(outcome, AlreadyRunning) for outcome in outcomes) == 2
+    assert await runs(database) == succeeded
+
+
+async def test_different_exchanges_are_synced_at_once(
+    database: Database, clock: ManualClock, client: httpx2.AsyncClient, simulator_url: str
+) -> None:
+    fetchers = [Fetcher(get_adapter(one), client, clock, f"{simulator_url}/{PREFIXES[one]}") for one in PREFIXES]
+    outcomes = await asyncio.gather(*(sync_exchange(database, fetcher, clock) for fetcher in fetchers))
+    assert [run.outcome for run in outcomes] == ["succeeded"] * 3
+
+
+async def test_a_defect_is_recorded_and_logged(
+    database: Database, clock: ManualClock, client: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Defective(Coinbase):
+        def parse_listing(self, *_: object) -> Listing:
+            raise KeyError("secret")
+
+    async with fake_exchange(NOT_FOUND, http(b"[]")) as coinbase:
+        run = await sync_exchange(database, Fetcher(Defective(), client, clock, coinbase.url), clock)
+    assert (run.outcome, run.error_code) == ("failed", "internal-error")
+    assert run.error_detail == "a defect of the platform: KeyError; its log has the details"
+    assert "defect while syncing coinbase" in caplog.text
