@@ -114,7 +114,12 @@ async def test_a_token_with_a_foreign_key(api: Api, forge: Forge) -> None:
     assert await refused(api, forge.token()) == INVALID
     x = b64(forge.private.public_key().public_bytes_raw())
     own_key = {"kty": "OKP", "crv": "Ed25519", "x": x}
-    for extra in ({"jwk": own_key}, {"jku": "https://example.org/keys"}, {"kid": "another"}, {"x5u": "https://example.org"}):
+    for extra in (
+        {"jwk": own_key},
+        {"jku": "https://example.org/keys"},
+        {"kid": "another"},
+        {"x5u": "https://example.org"},
+    ):
         assert await refused(api, forge.token(header=extra)) == INVALID
 
 
@@ -145,7 +150,8 @@ async def test_headers_that_are_not_ours(api: Api, forge: Forge, header: dict[st
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "sub", "client_id", "scope", "iat", "nbf", "exp", "jti"])
 async def test_every_claim_is_needed_and_typed(api: Api, forge: Forge, claim: str) -> None:
-    for value in (None, True, ["marketdata"], {"a": 1}, "" if claim != "scope" else 1, 1.5):
+    values: list[Any] = [None, True, ["marketdata"], {"a": 1}, "" if claim != "scope" else 1, 1.5]
+    for value in values:
         assert await refused(api, forge.token(**{claim: value})) == INVALID
 
 
@@ -192,7 +198,7 @@ async def test_shapes_that_are_no_token(api: Api, forge: Forge) -> None:
         forge.sign(json.dumps(forge.header).encode(), b"[]"),
         forge.sign(json.dumps(forge.header).encode(), json.dumps(forge.claims).encode()[:-1] + b',"sub":"mdc_1"}'),
     ):
-        answer = await api.http.get(PATH, headers={"Authorization": f"Bearer {bad}".encode("latin-1")})
+        answer = await api.http.get(PATH, headers={b"Authorization": f"Bearer {bad}".encode("latin-1")})
         assert problem(answer) == INVALID, bad[:100]
 
 
@@ -215,7 +221,9 @@ async def test_a_key_that_is_no_longer_trusted(api: Api, forge: Forge) -> None:
     assert await refused(api, token) == INVALID
 
 
-async def test_the_memory_of_verified_tokens_is_bounded(api: Api, forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_memory_of_verified_tokens_is_bounded(
+    api: Api, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("marketdata.api.auth._MAX_REMEMBERED", 3)
     for number in range(10):
         assert api.services.tokens.verify(forge.token(jti=str(number))).client_id == "mdc_1"

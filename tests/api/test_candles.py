@@ -201,20 +201,17 @@ async def test_twenty_pages_hold_every_candle_once(market: Market, exchange: str
     end_ms = start_ms + 400 * HOUR_MS
     path = f"/v1/candles/{exchange}/{BTC[exchange]}/1h"
     whole = (await market.get(f"{path}?start={start_ms}&end={end_ms}&limit=5000&order={order}")).json()
-    following = f"{path}?start={start_ms}&end={end_ms}&limit=20&order={order}"
+    following: str | None = f"{path}?start={start_ms}&end={end_ms}&limit=20&order={order}"
     rows: list[dict[str, object]] = []
     gaps: list[dict[str, object]] = []
-    for _ in range(21):
+    while following is not None:
         answer = await market.get(following)
         body = answer.json()
         rows += body["data"]
         gaps += body["meta"]["gaps"]
         following = body["page"]["next"]
-        if following is None:
-            break
-        assert answer.headers["link"] == f'<{following}>; rel="next"'
+        assert answer.headers.get("link") == (following and f'<{following}>; rel="next"')
         market.clock.advance(10)
-    assert following is None
     assert rows == whole["data"]
     assert sorted(gaps, key=json.dumps) == sorted(whole["meta"]["gaps"], key=json.dumps)
 
@@ -419,7 +416,9 @@ async def test_flags_in_the_spelling_of_python(market: Market) -> None:
 async def test_status_says_that_the_data_is_simulated(market: Market) -> None:
     body = (await market.get("/v1/status")).json()
     assert (body["database"], body["version"]) == ("ok", market.app.version)
-    assert [(one["source"], one["condition"], one["generation"]) for one in body["exchanges"]] == [("simulated", "ok", 1)] * 3
+    assert [(one["source"], one["condition"], one["generation"]) for one in body["exchanges"]] == [
+        ("simulated", "ok", 1)
+    ] * 3
     market.clock.advance(901_000)
     body = (await market.get("/v1/status")).json()
     assert {(one["condition"], one["age_s"] > 900) for one in body["exchanges"]} == {("stale", True)}

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Self
 
 from marketdata.api.problems import Problem, not_ready
-from marketdata.core.models import ExchangeId, Symbol
+from marketdata.core.models import ExchangeId, Source, Symbol
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import ExchangeState, list_exchanges
+from marketdata.store.installation import get_source
 from marketdata.store.symbols import StoredSymbol, list_stored
 
 
@@ -69,11 +70,13 @@ class Snapshot:
 
     states: Mapping[ExchangeId, ExchangeState]
     instruments: Mapping[ExchangeId, Instruments]
+    source: Source | None
+    """Whose data the database holds; None before the first sync."""
 
     @classmethod
     def empty(cls) -> Self:
         """Before the database was first asked."""
-        return cls({}, {})
+        return cls({}, {}, None)
 
 
 class Catalogue:
@@ -104,13 +107,13 @@ class Catalogue:
         """The instruments of one exchange; Problem `unknown-exchange` or `metadata-not-ready` when there are none."""
         instruments = self.snapshot.instruments.get(self.check_exchange(exchange))
         if instruments is None:
-            raise not_ready(exchange)
+            raise not_ready(f"The instruments of {exchange} have not been read yet")
         return instruments
 
     def all(self) -> list[Instruments]:
         """The instruments of every exchange, by exchange; Problem `metadata-not-ready` before any sync."""
         if not self.is_ready:
-            raise not_ready("No exchange")
+            raise not_ready("No exchange's instruments have been read yet")
         return [self.snapshot.instruments[exchange] for exchange in sorted(self.snapshot.instruments)]
 
     def symbol(self, exchange: str, name: str) -> Symbol:
@@ -133,9 +136,10 @@ class Catalogue:
             states = {
                 state.exchange: state for state in await list_exchanges(connection) if state.exchange in self.exchanges
             }
+            source = await get_source(connection)
             held = self.snapshot
             instruments = dict(held.instruments)
             for exchange, state in states.items():
                 if state.last_synced_at is not None and state != held.states.get(exchange):
                     instruments[exchange] = Instruments(await list_stored(connection, exchange))
-        self.snapshot = Snapshot(states, instruments)
+        self.snapshot = Snapshot(states, instruments, source)

@@ -8,10 +8,8 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from marketdata.api.problems import render, to_problem
+from marketdata.api.problems import MAX_BODY_BYTES, render, to_problem
 from marketdata.core.clock import Clock
-
-MAX_BODY_BYTES: Final = 64 * 1024
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 

@@ -103,6 +103,8 @@ MEDIA_TYPE = "application/problem+json"
 TOKEN_PATH = "/v1/token"  # noqa: S105 - a path
 ERRORS_PATH = "/docs/errors"
 
+MAX_BODY_BYTES = 64 * 1024
+
 _RETRY_S = 5
 """When to ask again for what our own side mends by itself within seconds."""
 
@@ -123,10 +125,8 @@ class Problem(Exception):
 
 
 def not_ready(what: str) -> Problem:
-    """The refusal while the first sync is still to come."""
-    return Problem(
-        "metadata-not-ready", f"{what} has not been synced yet; ask again in a moment.", retry_after=_RETRY_S
-    )
+    """The refusal while metadata is still to come; `what` says which."""
+    return Problem("metadata-not-ready", f"{what}; ask again in a moment.", retry_after=_RETRY_S)
 
 
 def request_id(scope: Scope) -> str:
@@ -187,9 +187,17 @@ def _from_error(error: MarketDataError, clock: Clock) -> Problem | None:
 def _from_http(error: HTTPException) -> Problem:
     code = _STATUS_CODES.get(error.status_code, "invalid-request")
     headers = dict(error.headers or {})
-    if "GET" in headers.get("Allow", ""):
-        headers["Allow"] = "GET, HEAD"
-    return Problem(code, f"{PROBLEMS[code][1]}.", headers=headers)
+    match code:
+        case "not-found":
+            return Problem(code, "No endpoint has this path; `/docs` shows those that there are.")
+        case "method-not-allowed":
+            # a HEAD is answered as the GET that it stands for
+            headers["Allow"] = "GET, HEAD" if "GET" in headers["Allow"] else headers["Allow"]
+            return Problem(code, f"This path takes {headers['Allow']}.", headers=headers)
+        case "too-large":
+            return Problem(code, f"A body has at most {MAX_BODY_BYTES} bytes.", max=MAX_BODY_BYTES)
+        case _:
+            return Problem(code, "The request cannot be read.", headers=headers)
 
 
 def _from_validation(error: RequestValidationError) -> Problem:

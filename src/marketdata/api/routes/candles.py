@@ -24,7 +24,7 @@ from marketdata.api.encode import (
     encode_candles,
 )
 from marketdata.api.parameters import parse_choice, parse_flag, parse_limit, read_query
-from marketdata.api.problems import Problem
+from marketdata.api.problems import Problem, not_ready
 from marketdata.api.services import Services
 from marketdata.api.timestamps import parse_timestamp
 from marketdata.core.candles import CandlePage, CandleRange, CandleWarning, get_candles
@@ -139,6 +139,10 @@ def _is_acceptable(media_range: str) -> bool:
 async def _answer(services: Services, request: Request, symbol: Symbol, asked: Asked, bound_to: str) -> Response:
     fetcher = _fetcher(services, symbol)
     kind = await fetcher.source()
+    held = services.catalogue.snapshot.source
+    if kind is not held:
+        # simulated instruments must not be taken for those of the live exchange, nor the other way round
+        raise not_ready(f"The instruments held are {held} and {symbol.exchange} is {kind}: nothing is mixed")
     if services.catalogue.of(symbol.exchange).is_replaced(symbol):
         found = CandlePage([], complete=False, next=None, gaps=[], warnings=[_REPLACED])
     else:

@@ -35,7 +35,7 @@ async def get_liveness() -> Liveness:
 async def get_readiness(services: ServicesNeeded) -> Readiness:
     """Ready means: metadata of at least one exchange is held. The database may be away meanwhile; the body says so."""
     if not services.catalogue.is_ready:
-        problem = not_ready("No exchange")
+        problem = not_ready("No exchange's instruments have been read yet")
         problem.members["database"] = services.database_condition
         raise problem
     return Readiness(database=services.database_condition)
