@@ -11,6 +11,7 @@ from marketdata.core.clock import ManualClock
 from marketdata.core.errors import DatabaseUnavailable
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.fetch import Fetcher, open_http
+from marketdata.core.models import ExchangeId
 from marketdata.store.engine import Database
 from marketdata.store.syncs import last_runs, list_runs
 from marketdata.syncer.loop import keep_syncing, wait_s
@@ -43,19 +44,19 @@ async def run(database: Database, clock: PacedClock, urls: dict[str, str], seed:
         syncing = asyncio.create_task(keep_syncing(database, fetchers, clock, INTERVAL_S, random.Random(seed)))
         async with asyncio.timeout(30):
             await clock.done.wait()
-            while not await tried(database, urls):
-                await asyncio.sleep(0.01)
+            await all_tried(database, urls)
         syncing.cancel()
         with suppress(asyncio.CancelledError):
             await syncing
 
 
-async def tried(database: Database, urls: dict[str, str]) -> bool:
-    """Whether each was synced once; a database that cannot be asked does not count."""
+async def all_tried(database: Database, urls: dict[str, str]) -> None:
+    """Return when each was synced once, or when the database cannot be asked."""
     with suppress(DatabaseUnavailable):
-        async with database.transaction() as connection:
-            return len(await last_runs(connection)) == len(urls)
-    return True
+        runs: set[ExchangeId] = set()
+        while len(runs) < len(urls):
+            async with database.transaction() as connection:
+                runs = set(await last_runs(connection))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ from marketdata.syncer.settings import SyncerSettings
 _SYNC_TAKES_S = 60.0
 """The most that one sync takes, beyond the interval, before its syncer counts as stuck."""
 
+_DEADLINE_S = 20.0
+"""For a transaction that reads or writes a whole exchange; as a rule it takes a fraction of a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Syncer:
@@ -32,7 +35,7 @@ class Syncer:
 @asynccontextmanager
 async def open_syncer(database_url: str, settings: ExchangeSettings, clock: Clock) -> AsyncIterator[Syncer]:
     """The syncer of these settings for as long as the block lasts; nothing is connected to before it is used."""
-    database = Database(database_url)
+    database = Database(database_url, deadline_s=_DEADLINE_S)
     try:
         async with open_http() as http:
             yield Syncer(

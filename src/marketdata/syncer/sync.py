@@ -43,9 +43,6 @@ from marketdata.syncer.validate import validate
 
 logger = logging.getLogger(__name__)
 
-_DEADLINE_S = 30.0
-"""For a transaction that reads or writes a whole exchange; it takes a fraction of a second."""
-
 _ERROR_CODES: Mapping[type[MarketDataError], str] = {
     UpstreamBadData: "upstream-bad-data",
     UpstreamTimeout: "upstream-timeout",
@@ -107,7 +104,7 @@ async def sync_exchange(database: Database, fetcher: Fetcher, clock: Clock) -> N
 async def read_basis(database: Database, fetcher: Fetcher) -> Basis:
     """What is stored of the exchange. Raises DatabaseUnavailable."""
     exchange = fetcher.adapter.exchange
-    async with database.transaction(deadline_s=_DEADLINE_S) as connection:
+    async with database.transaction() as connection:
         # in this order: a sync that is applied between the two is then seen when this one is
         states = {state.exchange: state for state in await list_exchanges(connection)}
         return Basis(states.get(exchange), await list_stored(connection, exchange))
@@ -134,7 +131,7 @@ async def apply(
     """
     exchange = fetcher.adapter.exchange
     started_at_ms, now_ms = times_ms
-    async with database.transaction(deadline_s=_DEADLINE_S) as connection:
+    async with database.transaction() as connection:
         await lock_exchange(connection, exchange)
         states = {state.exchange: state for state in await list_exchanges(connection)}
         if _version(states.get(exchange)) != _version(basis.state):
