@@ -86,7 +86,8 @@ class EmbeddedPostgres:
         """The URL of a server that takes connections; the fifth line of its file says where its socket is."""
         try:
             sockets = (self._cluster / "postmaster.pid").read_text().splitlines()[4]
-            url = URL.create("postgresql", username=keeper.SUPERUSER, database=keeper.DATABASE, query={"host": sockets})
+            place = {"host": sockets, "port": str(keeper.PORT)}
+            url = URL.create("postgresql", username=keeper.SUPERUSER, database=keeper.DATABASE, query=place)
             psycopg.connect(url.render_as_string(), connect_timeout=2).close()
         except (FileNotFoundError, IndexError, psycopg.OperationalError):
             return None
@@ -110,9 +111,8 @@ class EmbeddedPostgres:
         )
         self._forget_former(place)
         started = subprocess.run(
-            [sys.executable, "-I", "-S", keeper.__file__, *map(str, place), *self._settings],
+            [sys.executable, "-S", "-P", keeper.__file__, *map(str, place), *self._settings],
             cwd=self._folder,
-            env={"LC_ALL": "C"},  # nothing of the caller's, such as PGOPTIONS
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -125,8 +125,9 @@ class EmbeddedPostgres:
         return url
 
     def _socket_folder(self) -> Path:
-        """A folder whose path is short enough for a socket, and which nobody else may enter."""
-        if len(os.fsencode(self._locks)) <= _LONGEST_SOCKET_FOLDER and "," not in str(self._locks):
+        """A folder that nobody else may enter, with a path that a socket and a URL can have."""
+        path = str(self._locks)
+        if len(os.fsencode(path)) <= _LONGEST_SOCKET_FOLDER and "," not in path and '"' not in path:
             return self._locks
         name = hashlib.sha256(os.fsencode(self._folder)).hexdigest()[:16]
         folder = Path(tempfile.gettempdir(), f"marketdata-{os.geteuid()}-{name}")
@@ -150,7 +151,7 @@ class EmbeddedPostgres:
             if Path("/proc", pid, "cwd").samefile(place.cluster):
                 return
         pid_file.unlink()
-        (place.sockets / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+        (place.sockets / f".s.PGSQL.{keeper.PORT}.lock").unlink(missing_ok=True)
 
     def _wait_for_end(self) -> None:
         """Return when the server has ended, or others use it."""

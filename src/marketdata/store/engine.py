@@ -54,19 +54,18 @@ class Database:
         event.listen(self._engine.sync_engine, "checkout", _refuse_ended)
 
     @asynccontextmanager
-    async def transaction(self, *, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A connection within a transaction that commits at the end and rolls back on an error.
 
-        Keep it short: `deadline_s`, by default the database's, counts for all of it. Raises DatabaseUnavailable when
-        the database cannot be reached, does not answer in time, or ends the connection.
+        Keep it short: the deadline counts for all of it, so nothing but the database is waited for inside. Raises
+        DatabaseUnavailable when the database cannot be reached, does not answer in time, or ends the connection.
         """
-        loop = asyncio.get_running_loop()
         try:
             async with AsyncExitStack() as held:
                 connection = await self._connect()
                 held.push_async_callback(connection.close)
                 driver = (await connection.get_raw_connection()).driver_connection
-                watchdog = loop.call_later(self._deadline_s if deadline_s is None else deadline_s, _hang_up, driver)
+                watchdog = asyncio.get_running_loop().call_later(self._deadline_s, _hang_up, driver)
                 held.callback(watchdog.cancel)
                 async with connection.begin():
                     yield connection

@@ -81,19 +81,20 @@ async def list_intervals(connection: AsyncConnection, exchange: ExchangeId) -> l
 async def upsert_intervals(connection: AsyncConnection, exchange: ExchangeId, specs: Sequence[IntervalSpec]) -> bool:
     """Make the intervals of `exchange` what `specs` says, others removed. Returns whether anything was written."""
     removed = await connection.execute(
-        delete(INTERVALS).where(
-            INTERVALS.c.exchange == exchange, INTERVALS.c.interval.not_in([spec.interval.value for spec in specs])
-        )
+        delete(INTERVALS)
+        .where(INTERVALS.c.exchange == exchange, INTERVALS.c.interval.not_in([spec.interval.value for spec in specs]))
+        .returning(INTERVALS.c.interval)
     )
-    if not specs:
-        return removed.rowcount > 0
-    given = insert(INTERVALS).values([{"exchange": exchange, **spec.model_dump(mode="json")} for spec in specs])
-    facts = ("token", "anchor", "offset_ms")
-    written = await connection.execute(
-        given.on_conflict_do_update(
-            constraint=INTERVALS.primary_key,
-            set_={name: given.excluded[name] for name in facts},
-            where=or_(*(INTERVALS.c[name].is_distinct_from(given.excluded[name]) for name in facts)),
+    changed = bool(removed.all())
+    if specs:
+        given = insert(INTERVALS).values([{"exchange": exchange, **spec.model_dump(mode="json")} for spec in specs])
+        facts = ("token", "anchor", "offset_ms")
+        written = await connection.execute(
+            given.on_conflict_do_update(
+                constraint=INTERVALS.primary_key,
+                set_={name: given.excluded[name] for name in facts},
+                where=or_(*(INTERVALS.c[name].is_distinct_from(given.excluded[name]) for name in facts)),
+            ).returning(INTERVALS.c.interval)
         )
-    )
-    return removed.rowcount + written.rowcount > 0
+        changed = bool(written.all()) or changed
+    return changed

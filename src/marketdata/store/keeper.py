@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -22,11 +23,15 @@ from typing import NamedTuple
 READY = "ready"
 SUPERUSER = "marketdata"
 DATABASE = "marketdata"
+PORT = 5432
+"""Only a part of the name of its socket."""
 
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.05
 _START_POLLS = 600
 _STOP_POLLS = 200
+_ENVIRONMENT = {"LC_ALL": "C"}
+"""What PostgreSQL's programs get: nothing of the caller's, who may have set PGPORT or PGDATESTYLE."""
 _RESTARTS = 50
 """How many times in a row a server that died is started again; the count begins anew when one gets ready."""
 
@@ -81,6 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             keep(place, settings, lambda: report(READY))
         except Failure as failure:
+            os.write(log, f"{failure}\n".encode())
             report(str(failure))
             return 1
     return 0
@@ -115,7 +121,7 @@ def keep(place: Place, settings: Sequence[str], ready: Callable[[], None]) -> No
             break
         starts += 1  # what is left of a server that was killed can keep the next one off for a moment
         asked.wait(_POLL_S)
-    raise Failure(f"PostgreSQL did not start: {_last_line(place.log)} (more in {place.log})")
+    raise Failure(f"PostgreSQL did not start: {_reason(place.log)} (more in {place.log})")
 
 
 class Server:
@@ -125,8 +131,7 @@ class Server:
         """Start it."""
         self._place = place
         self._ended = False
-        sockets = str(place.sockets).replace('"', '""')
-        settings = ["listen_addresses=", f'unix_socket_directories="{sockets}"', *settings]
+        settings = ["listen_addresses=", f"port={PORT}", f'unix_socket_directories="{place.sockets}"', *settings]
         command = [
             str(place.binaries / "postgres"),
             "-D",
@@ -139,8 +144,11 @@ class Server:
         if self._pid == 0:
             if libc is not None:
                 libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-            if os.getppid() == keeper:
-                os.execv(command[0], command)
+            try:
+                if os.getppid() == keeper:
+                    os.execve(command[0], command, _ENVIRONMENT)
+            except OSError as error:
+                os.write(sys.stderr.fileno(), f"error: {error}\n".encode())
             os._exit(1)
 
     def ended(self) -> bool:
@@ -215,11 +223,11 @@ def _make_cluster(place: Place) -> None:
     initdb = [str(place.binaries / "initdb"), f"--pgdata={fresh}", f"--username={SUPERUSER}", *options]
     single = [str(place.binaries / "postgres"), "--single", "-D", str(fresh), "postgres"]
     try:
-        subprocess.run(initdb, check=True)
-        subprocess.run(single, check=True, input=f"CREATE DATABASE {DATABASE}\n".encode())
+        subprocess.run(initdb, check=True, env=_ENVIRONMENT)
+        subprocess.run(single, check=True, env=_ENVIRONMENT, input=f"CREATE DATABASE {DATABASE}\n".encode())
         fresh.rename(place.cluster)
     except (OSError, subprocess.CalledProcessError):
-        raise Failure(f"the database could not be made: {_last_line(place.log)} (more in {place.log})") from None
+        raise Failure(f"the database could not be made: {_reason(place.log)} (more in {place.log})") from None
 
 
 def _unused(users: int) -> bool:
@@ -231,8 +239,10 @@ def _unused(users: int) -> bool:
     return True
 
 
-def _last_line(log: Path) -> str:
-    return (log.read_text(errors="replace").splitlines() or ["no reason given"])[-1]
+def _reason(log: Path) -> str:
+    """The last line of the log that speaks of an error."""
+    lines = reversed(log.read_text(errors="replace").splitlines())
+    return next((line for line in lines if re.search("FATAL|PANIC|error", line)), "no reason given")
 
 
 def _pause(seconds: float) -> None:
