@@ -98,7 +98,7 @@ async def versions(database: Database) -> dict[str, tuple[str, str]]:
     """Where each row is and which transaction wrote it."""
     async with database.transaction() as connection:
         rows = await connection.exec_driver_sql("SELECT symbol, xmin::text, ctid::text FROM symbols")
-        return {row[0]: (row[1], row[2]) for row in rows}
+        return {name: (xmin, ctid) for name, xmin, ctid in rows}
 
 
 async def test_many_are_written_in_one_statement_and_none_in_no_statement(database: Database) -> None:
