@@ -62,7 +62,14 @@ def _described(codes: set[str]) -> dict[int | str, Document]:
 def complete(document: Document, max_limit: int, default_limit: int) -> Document:
     """`document` with the candle endpoints and all that is referred to."""
     _, candle_schemas = msgspec.json.schema_components([CandleAnswer[CandleRow]], ref_template=f"{_COMPONENTS}{{name}}")
-    document["components"]["schemas"] |= {**candle_schemas, "Problem": PROBLEM_SCHEMA}
+    schemas = document["components"]["schemas"]
+    schemas |= {**candle_schemas, "Problem": PROBLEM_SCHEMA}
+    # FastAPI's own form of validation errors, which is never answered here
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            operation["responses"].pop("422", None)
     path = "/v1/candles/{exchange}/{symbol}/{interval}"
     document["paths"] |= {
         path: {"get": _candles(max_limit, default_limit)},
