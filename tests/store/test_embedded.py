@@ -262,7 +262,7 @@ def test_interrupt_of_the_terminal_does_not_reach_the_server(start: Callable[...
     assert read(url) == (1,)
 
 
-@pytest.mark.parametrize("name", ["long" * 40, "with, comma", 'space and "quotes"', "per%20cent", "币安"])
+@pytest.mark.parametrize("name", ["long" * 40, 'comma, "quotes"', "per%20cent 币安"])
 def test_any_name_of_the_folder(new_folder: Path, name: str) -> None:
     with EmbeddedPostgres(new_folder / name, ["fsync=off"]).use() as url:
         write(url)
