@@ -1,6 +1,7 @@
 """What tests of several rooms share: a real PostgreSQL, and a fresh database of it for each test."""
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,3 +61,12 @@ async def database(postgres_url: str) -> AsyncIterator[Database]:
     database = Database(postgres_url)
     yield database
     await database.dispose()
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of recorded answers of the real exchanges; without it the test is skipped."""
+    folder = os.environ.get("MARKETDATA_RECORDED")
+    if not folder:
+        pytest.skip("set MARKETDATA_RECORDED to a folder of recorded answers")
+    return Path(folder)

@@ -252,6 +252,7 @@ def test_the_end_of_a_first_page_is_frozen() -> None:
 def test_an_instrument_that_is_refused_is_an_empty_incomplete_page() -> None:
     class Refusing(SeriesFetcher):
         async def candles(self, query: CandleQuery) -> tuple[list[Candle], list[Candle]]:
+            self.calls.append(query)
             raise UpstreamRefused(self.adapter.exchange, "it no longer serves this symbol (-1122)")
 
     page = asyncio.run(get_candles(Refusing("binance_futures", []), ask(10)))
