@@ -18,6 +18,7 @@ import pytest
 from marketdata.core.errors import AlreadyRunning, DatabaseUnavailable
 from marketdata.store.embedded import EmbeddedPostgres
 from marketdata.store.locks import Service
+from marketdata.store.migrate import migrate
 
 COMMAND = """
 import sys, pathlib
@@ -268,6 +269,7 @@ def test_any_name_of_the_folder(new_folder: Path, name: str) -> None:
         write(url)
         with EmbeddedPostgres(new_folder / name).use() as joined:
             assert read(joined) == (1,)
+        assert migrate(url)
 
 
 def test_relative_folder(new_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

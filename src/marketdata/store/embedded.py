@@ -17,9 +17,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
-from sqlalchemy import URL
 
 from marketdata.core.errors import DatabaseUnavailable
 from marketdata.store import keeper
@@ -86,12 +86,12 @@ class EmbeddedPostgres:
         """The URL of a server that takes connections; the fifth line of its file says where its socket is."""
         try:
             sockets = (self._cluster / "postmaster.pid").read_text().splitlines()[4]
-            place = {"host": sockets, "port": str(keeper.PORT)}
-            url = URL.create("postgresql", username=keeper.SUPERUSER, database=keeper.DATABASE, query=place)
-            psycopg.connect(url.render_as_string(), connect_timeout=2).close()
+            where = f"host={quote(sockets, safe='')}&port={keeper.PORT}"
+            url = f"postgresql://{keeper.SUPERUSER}@/{keeper.DATABASE}?{where}"
+            psycopg.connect(url, connect_timeout=2).close()
         except (FileNotFoundError, IndexError, psycopg.OperationalError):
             return None
-        return url.render_as_string()
+        return url
 
     def _start(self) -> str:
         package = importlib.util.find_spec(_PACKAGE)

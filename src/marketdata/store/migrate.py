@@ -1,11 +1,13 @@
 """Bring the schema to a version; several processes may try at once, one after the other does it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, func, select
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
@@ -30,7 +32,24 @@ def downgrade(url: str, revision: str = "base") -> bool:
     return _change(url, lambda config: command.downgrade(config, revision))
 
 
+def is_newest(url: str) -> bool:
+    """Whether the schema is the newest that this version knows; changes nothing. Raises DatabaseUnavailable."""
+    with _connect(url) as connection:
+        return _version(connection) == ScriptDirectory.from_config(_config(connection)).get_current_head()
+
+
 def _change(url: str, change: Callable[[Config], None]) -> bool:
+    with _connect(url) as connection:
+        # held until the connection is closed; whoever waited here finds the work done
+        connection.execute(select(func.pg_advisory_lock(_LOCK)))
+        connection.commit()
+        before = _version(connection)
+        change(_config(connection))
+        return _version(connection) != before
+
+
+@contextmanager
+def _connect(url: str) -> Iterator[Connection]:
     engine = create_engine(
         driver_url(url),
         poolclass=NullPool,
@@ -39,12 +58,7 @@ def _change(url: str, change: Callable[[Config], None]) -> bool:
     )
     try:
         with engine.connect() as connection:
-            # held until the connection is closed; whoever waited here finds the work done
-            connection.execute(select(func.pg_advisory_lock(_LOCK)))
-            connection.commit()
-            before = _version(connection)
-            change(_config(connection))
-            return _version(connection) != before
+            yield connection
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable(first_words(error)) from error
 
