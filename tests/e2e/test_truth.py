@@ -1,4 +1,4 @@
-"""Any candle request against the simulator's truth: the half-open slice, nothing twice, nothing missing, nothing more."""
+"""Any candle request against the simulator's truth: the half-open slice, nothing twice, missing or too much."""
 
 import asyncio
 from typing import Literal, NamedTuple
