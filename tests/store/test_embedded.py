@@ -270,6 +270,7 @@ def test_any_name_of_the_folder(new_folder: Path, name: str) -> None:
         with EmbeddedPostgres(new_folder / name).use() as joined:
             assert read(joined) == (1,)
         assert migrate(url)
+    assert not list(Path(tempfile.gettempdir()).glob(f"marketdata-{os.geteuid()}-*"))
 
 
 def test_relative_folder(new_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from marketdata.core.errors import DatabaseUnavailable
-from marketdata.store.migrate import downgrade, migrate
+from marketdata.store.migrate import downgrade, is_newest, migrate
 
 MIGRATE = "import sys; from marketdata.store.migrate import migrate; print(migrate(sys.argv[1]))"
 
@@ -21,7 +21,9 @@ def relations(url: str) -> set[str]:
 
 
 def test_up_down_up(empty_postgres_url: str) -> None:
+    assert not is_newest(empty_postgres_url)
     assert migrate(empty_postgres_url)
+    assert is_newest(empty_postgres_url)
     first = relations(empty_postgres_url)
     assert "symbols" in first
     assert not migrate(empty_postgres_url)

@@ -97,8 +97,8 @@ async def test_changed_rows_are_rewritten_and_others_left_alone(database: Databa
 async def versions(database: Database) -> dict[str, tuple[str, str]]:
     """Where each row is and which transaction wrote it."""
     async with database.transaction() as connection:
-        rows = await connection.exec_driver_sql("SELECT symbol, xmin::text AS written, ctid::text AS place FROM symbols")
-        return {row.symbol: (row.written, row.place) for row in rows}
+        rows = await connection.exec_driver_sql("SELECT symbol, xmin::text AS at, ctid::text AS place FROM symbols")
+        return {row.symbol: (row.at, row.place) for row in rows}
 
 
 async def test_many_are_written_in_one_statement_and_none_in_no_statement(database: Database) -> None:

@@ -36,7 +36,7 @@ _SETTINGS = (
     "unix_socket_permissions=0700",
 )
 _POLL_S = 0.02
-_WAIT_POLLS = 1500
+_WAIT_POLLS = 3500
 _LONGEST_LOG = 10_000_000
 
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +29,11 @@ PORT = 5432
 
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.05
-_START_POLLS = 600
-_STOP_POLLS = 200
+_STEP_S = 0.01
+_START_S = 60.0
+"""After a crash the server first recovers."""
+_STOP_S = 30.0
+"""For each way of stopping it; the first, in order, writes everything to disk."""
 _ENVIRONMENT = {"LC_ALL": "C"}
 """What PostgreSQL's programs get: nothing of the caller's, who may have set PGPORT or PGDATESTYLE."""
 _RESTARTS = 50
@@ -116,6 +120,9 @@ def keep(place: Place, settings: Sequence[str], ready: Callable[[], None]) -> No
             while not server.ended():
                 if asked.wait(_POLL_S) or _unused(users):
                     server.stop()
+                    if place.sockets != place.locks:
+                        with suppress(OSError):
+                            place.sockets.rmdir()
                     return
         elif starts == 0:
             break
@@ -158,12 +165,12 @@ class Server:
 
     def wait_ready(self) -> bool:
         """True when it takes connections, False when it ended or took too long and was stopped."""
-        for _ in range(_START_POLLS):
+        for _ in range(round(_START_S / _STEP_S)):
             if self.ended():
                 return False
             if self._says_ready():
                 return True
-            _pause(_POLL_S / 5)
+            _pause()
         self.stop()
         return False
 
@@ -179,10 +186,10 @@ class Server:
         """Shut it down in order, or by force if that takes too long."""
         for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             os.kill(self._pid, how)
-            for _ in range(_STOP_POLLS):
+            for _ in range(round(_STOP_S / _STEP_S)):
                 if self.ended():
                     return
-                _pause(_POLL_S / 5)
+                _pause()
 
 
 def _become_ordinary(place: Place) -> None:
@@ -245,9 +252,9 @@ def _reason(log: Path) -> str:
     return next((line for line in lines if re.search("FATAL|PANIC|error", line)), "no reason given")
 
 
-def _pause(seconds: float) -> None:
-    """Let some time pass, whatever the clock says."""
-    threading.Event().wait(seconds)
+def _pause() -> None:
+    """Let a moment pass, whatever the clock says."""
+    threading.Event().wait(_STEP_S)
 
 
 if __name__ == "__main__":
