@@ -123,56 +123,56 @@ async def test_a_token_with_a_foreign_key(api: Api, forge: Forge) -> None:
         assert await refused(api, forge.token(header=extra)) == INVALID
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        {"alg": "none"},
-        {"alg": "HS256"},
-        {"alg": "Ed25519"},
-        {"alg": "eddsa"},
-        {"alg": None},
-        {"alg": ["EdDSA"]},
-        {"typ": "JWT"},
-        {"typ": None},
-        {"typ": "application/at+jwt"},
-        {"kid": None},
-        {"kid": {"a": 1}},
-        {"kid": "../../dev/null"},
-        {"crit": ["exp"]},
-        {"cty": "JWT"},
-        {"b64": False},
-        {"jku": "https://example.org/keys"},
-    ],
-)
-async def test_headers_that_are_not_ours(api: Api, forge: Forge, header: dict[str, Any]) -> None:
-    assert await refused(api, forge.token(header=header)) == INVALID
+NOT_OUR_HEADERS: list[dict[str, Any]] = [
+    {"alg": "none"},
+    {"alg": "HS256"},
+    {"alg": "Ed25519"},
+    {"alg": "eddsa"},
+    {"alg": None},
+    {"alg": ["EdDSA"]},
+    {"typ": "JWT"},
+    {"typ": None},
+    {"typ": "application/at+jwt"},
+    {"kid": None},
+    {"kid": {"a": 1}},
+    {"kid": "../../dev/null"},
+    {"crit": ["exp"]},
+    {"cty": "JWT"},
+    {"b64": False},
+    {"jku": "https://example.org/keys"},
+]
 
 
-@pytest.mark.parametrize("claim", ["iss", "aud", "sub", "client_id", "scope", "iat", "nbf", "exp", "jti"])
-async def test_every_claim_is_needed_and_typed(api: Api, forge: Forge, claim: str) -> None:
-    values: list[Any] = [None, True, ["marketdata"], {"a": 1}, "" if claim != "scope" else 1, 1.5]
-    for value in values:
-        assert await refused(api, forge.token(**{claim: value})) == INVALID
+async def test_headers_that_are_not_ours(api: Api, forge: Forge) -> None:
+    for header in NOT_OUR_HEADERS:
+        assert await refused(api, forge.token(header=header)) == INVALID, header
 
 
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"iss": "marketdata2"},
-        {"aud": "marketdata"},
-        {"sub": "someone"},
-        {"nbf": NOW_S + 31},
-        {"iat": NOW_S + 31},
-        {"exp": NOW_S + 10 * 365 * 86400},
-        {"exp": NOW_MS + 900_000},
-        {"exp": NOW_S - 1},
-        {"exp": 10**400},
-        {"exp": float("inf")},
-        {"exp": "9999999999"},
-    ],
-)
-async def test_claims_that_cannot_be_ours(api: Api, forge: Forge, claims: dict[str, Any]) -> None:
-    assert await refused(api, forge.token(**claims)) == INVALID
+async def test_every_claim_is_needed_and_typed(api: Api, forge: Forge) -> None:
+    for claim in forge.claims:
+        values: list[Any] = [None, True, ["marketdata"], {"a": 1}, "" if claim != "scope" else 1, 1.5]
+        for value in values:
+            assert await refused(api, forge.token(**{claim: value})) == INVALID, (claim, value)
+
+
+NOT_OUR_CLAIMS: list[dict[str, Any]] = [
+    {"iss": "marketdata2"},
+    {"aud": "marketdata"},
+    {"sub": "someone"},
+    {"nbf": NOW_S + 31},
+    {"iat": NOW_S + 31},
+    {"exp": NOW_S + 10 * 365 * 86400},
+    {"exp": NOW_MS + 900_000},
+    {"exp": NOW_S - 1},
+    {"exp": 10**400},
+    {"exp": float("inf")},
+    {"exp": "9999999999"},
+]
+
+
+async def test_claims_that_cannot_be_ours(api: Api, forge: Forge) -> None:
+    for claims in NOT_OUR_CLAIMS:
+        assert await refused(api, forge.token(**claims)) == INVALID, claims
 
 
 async def test_shapes_that_are_no_token(api: Api, forge: Forge) -> None:

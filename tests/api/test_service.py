@@ -64,12 +64,10 @@ def head(api: Api, method: str, path: str, *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-@pytest.mark.parametrize(
-    "name", ["PURR%2FUSDC", "PURR/USDC", "purr-usdc", "%40107", "@107", "xyz%3ATSLA", "xyz:TSLA", "kPEPE"]
-)
-async def test_symbols_with_special_characters(api: Api, url: str, name: str) -> None:
-    answer = await raw(url, head(api, "GET", f"/v1/symbols/hyperliquid/{name}"))
-    assert answer.startswith(b"HTTP/1.1 200"), answer
+async def test_symbols_with_special_characters(api: Api, url: str) -> None:
+    for name in ("PURR%2FUSDC", "PURR/USDC", "purr-usdc", "%40107", "@107", "xyz%3ATSLA", "xyz:TSLA", "kPEPE"):
+        answer = await raw(url, head(api, "GET", f"/v1/symbols/hyperliquid/{name}"))
+        assert answer.startswith(b"HTTP/1.1 200"), answer
 
 
 async def test_symbols_in_chinese(api: Api, url: str) -> None:
@@ -78,11 +76,11 @@ async def test_symbols_in_chinese(api: Api, url: str) -> None:
     assert "币安人生-USDT-PERP".encode() in answer
 
 
-@pytest.mark.parametrize("name", ["PURR%252FUSDC", "%FF%FE", "%00", "..%2f..", "x" * 5000, "%E5%B8"])
-async def test_hostile_symbols_are_just_unknown(api: Api, url: str, name: str) -> None:
-    answer = await raw(url, head(api, "GET", f"/v1/symbols/hyperliquid/{name}"))
-    assert answer.startswith(b"HTTP/1.1 404"), answer
-    assert b'"code":"unknown-symbol"' in answer
+async def test_hostile_symbols_are_just_unknown(api: Api, url: str) -> None:
+    for name in ("PURR%252FUSDC", "%FF%FE", "%00", "..%2f..", "x" * 5000, "%E5%B8"):
+        answer = await raw(url, head(api, "GET", f"/v1/symbols/hyperliquid/{name}"))
+        assert answer.startswith(b"HTTP/1.1 404"), answer
+        assert b'"code":"unknown-symbol"' in answer
 
 
 async def test_head_is_a_get_without_its_body(api: Api, url: str) -> None:

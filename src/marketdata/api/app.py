@@ -83,9 +83,9 @@ def create_app(
     )
     app.state.services = services
     app.state.clock = clock
+    app.router.routes.extend(candle_routes())  # first, because routes are tried in turn
     for module in (token, exchanges, symbols, operations, health):
         app.include_router(module.router)
-    app.router.routes.extend(candle_routes())
     app.add_route(ERRORS_PATH, _get_errors_page, include_in_schema=False)
     return app
 

@@ -1,0 +1,102 @@
+import pytest
+
+from marketdata.core.models import ExchangeId
+from marketdata.store.engine import Database
+from marketdata.store.syncs import NewSyncRun, insert_run
+from tests.api.conftest import NOW_MS, Api, problem
+
+COINBASE = ExchangeId("coinbase")
+
+
+async def add_run(database: Database, outcome: str, error_code: str | None = None) -> None:
+    run = NewSyncRun.model_validate(
+        {
+            "exchange": COINBASE,
+            "started_at": NOW_MS - 1500,
+            "finished_at": NOW_MS,
+            "outcome": outcome,
+            "generation": 1,
+            "listed": 1,
+            "added": 1,
+            "error_code": error_code,
+            "report": {"changes": [{"symbol": "BTC-USD", "exchange_symbol": "BTC-USD", "change": "listed"}]},
+        }
+    )
+    async with database.transaction() as connection:
+        await insert_run(connection, run)
+
+
+async def test_exchanges_say_what_they_can_be_asked_and_how_fresh_they_are(api: Api) -> None:
+    api.clock.advance(10_000)
+    body = (await api.get("/v1/exchanges")).json()
+    assert [one["exchange"] for one in body["data"]] == ["binance_futures", "hyperliquid", "coinbase"]
+    one = (await api.get("/v1/exchanges/coinbase")).json()
+    assert one == body["data"][2]
+    assert (one["last_sync_at"], one["age_s"], one["is_stale"]) == (NOW_MS, 10.0, False)
+    assert one["rows_per_call"] == 300
+    assert one["intervals"][3] == {"interval": "1h", "token": "3600", "anchor": "epoch", "offset_ms": 0}
+    assert one["columns"]["quote_volume"] == {"published": False, "unit": None}
+    assert set(one["budget"]) == {"limit", "window_s", "window", "burst"}
+    assert problem(await api.get("/v1/exchanges/mtgox"))["code"] == "unknown-exchange"
+
+
+async def test_intervals(api: Api) -> None:
+    every = (await api.get("/v1/intervals")).json()["data"]
+    assert {row["exchange"] for row in every} == {"binance_futures", "hyperliquid", "coinbase"}
+    coinbase = (await api.get("/v1/intervals?exchange=coinbase")).json()["data"]
+    assert [row["interval"] for row in coinbase] == ["1m", "5m", "15m", "1h", "6h", "1d"]
+    of_one = (await api.get("/v1/intervals?symbol=btc-usd")).json()["data"]
+    assert of_one == coinbase
+    assert problem(await api.get("/v1/intervals?symbol=nothing"))["code"] == "unknown-symbol"
+    assert problem(await api.get("/v1/intervals?exchange=nothing"))["code"] == "unknown-exchange"
+
+
+async def test_syncs(api: Api, database: Database) -> None:
+    await add_run(database, "succeeded")
+    await add_run(database, "failed", "upstream-timeout")
+    body = (await api.get("/v1/syncs")).json()
+    assert [run["outcome"] for run in body["data"]] == ["failed", "succeeded"]
+    assert body["data"][1]["duration_s"] == 1.5
+    assert body["data"][1]["report"]["changes"][0]["change"] == "listed"
+    assert body["page"] == {"count": 2, "limit": 20, "next": None}
+    assert len((await api.get("/v1/syncs?limit=1&exchange=coinbase")).json()["data"]) == 1
+    assert (await api.get("/v1/syncs?exchange=hyperliquid")).json()["data"] == []
+    assert problem(await api.get("/v1/syncs?limit=101"))["max"] == 100
+
+
+@pytest.mark.parametrize(
+    "outcome,error_code,condition",
+    [
+        ("succeeded", None, "ok"),
+        ("refused", "sync-refused", "quarantined"),
+        ("failed", "upstream-timeout", "unreachable"),
+        ("failed", "upstream-unavailable", "unreachable"),
+        ("failed", "upstream-bad-data", "degraded"),
+    ],
+)
+async def test_the_condition_of_an_exchange(
+    api: Api, database: Database, outcome: str, error_code: str | None, condition: str
+) -> None:
+    await add_run(database, outcome, error_code)
+    body = (await api.get("/v1/status")).json()
+    (coinbase,) = (one for one in body["exchanges"] if one["exchange"] == "coinbase")
+    assert coinbase == {
+        "exchange": "coinbase",
+        "base_url": "http://127.0.0.1:9",
+        "source": "simulated",
+        "condition": condition,
+        "generation": 1,
+        "last_sync_at": NOW_MS,
+        "age_s": 0.0,
+        "banned_until": None,
+        "budget": coinbase["budget"],
+    }
+    assert set(coinbase["budget"]) == {"limit", "used", "window_s"}
+
+
+async def test_status_before_any_sync(empty_api: Api) -> None:
+    body = (await empty_api.get("/v1/status")).json()
+    assert {(one["condition"], one["last_sync_at"], one["age_s"]) for one in body["exchanges"]} == {
+        ("stale", None, None)
+    }
+    assert (await empty_api.http.get("/health/live")).json() == {"status": "live"}
