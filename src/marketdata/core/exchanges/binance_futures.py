@@ -277,13 +277,9 @@ _ALIGNMENT: dict[Interval, tuple[Any, int | None]] = {
 
 BinanceFutures.capabilities = Capabilities(
     intervals=tuple(
-        IntervalSpec(
-            interval=interval,
-            token=interval,
-            anchor=_ALIGNMENT.get(interval, ("epoch", 0))[0],
-            offset_ms=_ALIGNMENT.get(interval, ("epoch", 0))[1],
-        )
+        IntervalSpec(interval=interval, token=interval, anchor=anchor, offset_ms=offset_ms)
         for interval in Interval
+        for anchor, offset_ms in [_ALIGNMENT.get(interval, ("epoch", 0))]
     ),
     rows_per_call=1500,
     wide_range="oldest",
