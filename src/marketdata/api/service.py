@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Final
 
 import uvicorn
-import uvloop
 from starlette.types import ASGIApp
 
 from marketdata.api.app import create_app
@@ -24,11 +23,6 @@ _SHUTDOWN_S: Final = 20
 """How long requests under way may take to end when the service is stopped."""
 
 _BACKLOG: Final = 2048
-
-
-def run(database_url: str, exchanges: ExchangeSettings, settings: ApiSettings, clock: Clock) -> None:
-    """`serve` in an event loop of its own, the fast one."""
-    uvloop.run(serve(database_url, exchanges, settings, clock))
 
 
 async def serve(database_url: str, exchanges: ExchangeSettings, settings: ApiSettings, clock: Clock) -> None:

@@ -51,6 +51,14 @@ def open_http() -> httpx2.AsyncClient:
     )
 
 
+async def is_answering(http: httpx2.AsyncClient, url: str) -> bool:
+    """Whether a server answers `url` with a good status; for services that wait for one another."""
+    try:
+        return (await http.get(url)).is_success
+    except httpx2.HTTPError:
+        return False
+
+
 class Fetcher:
     """Everything that one exchange is asked, through its adapter."""
 

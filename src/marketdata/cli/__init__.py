@@ -1,0 +1,1 @@
+"""The command `marketdata`: composes the services and prints; one module per group of commands."""
