@@ -6,6 +6,7 @@ Prices are continuous: a bar opens where the one before closed. A bar without tr
 """
 
 from collections.abc import Sequence
+from operator import add, mul
 from typing import NamedTuple
 
 
@@ -59,29 +60,41 @@ def join(bars: Sequence[Bar]) -> Bar:
 
 
 def cut(bar: Bar, parts: int, words: Sequence[int]) -> list[Bar]:
-    """Cut `bar` into `parts` that add up to it. `words` are at least 6 × parts random 16-bit numbers."""
-    trades = _shares(bar.trades, [1 << 14 | word for word in words[:parts]], words[parts])
-    busy = [part for part in range(parts) if trades[part]]
+    """Cut `bar` into `parts` that add up to it. `words` are 32 random 16-bit numbers, `parts` at most 5."""
+    trades = _shares(bar.trades, [1 << 14 | word for word in words[:parts]], words[5])
+    busy = [count for count in trades if count]
     if not busy:
-        return [flat(bar.open)] * parts
-    if len(busy) == 1:
-        return [flat(bar.open)] * busy[0] + [bar] + [flat(bar.close)] * (parts - busy[0] - 1)
-    count = len(busy)
-    counts = [trades[part] for part in busy]
-    bought, sold = _sizes(bar, counts, words[parts + 1 :])
-    turns = _turns(bar, count, words[2 * parts + 1 :])
-    highs, lows = _extremes(bar, turns, words[3 * parts :])
-    bought_quote = _turnover(bar.high, bar.low, highs, lows, bought, bar.bought_quote)
-    sold_quote = _turnover(bar.high, bar.low, highs, lows, sold, bar.sold_quote)
-    made = map(Bar, turns, highs, lows, turns[1:], counts, bought, bought_quote, sold, sold_quote)
-    if count == parts:
+        return [bar] * parts
+    turns = _turns(bar, len(busy), words[6:])
+    path = _path(bar, turns, words[11:])
+    buying = [count * (1 << 15 | word) for count, word in zip(busy, words[16:], strict=False)]
+    selling = [count * (1 << 15 | word) for count, word in zip(busy, words[22:], strict=False)]
+    bought_trades = _shares(bar.trades * bar.bought // bar.size, busy, words[21])
+    sold_trades = [count - some for count, some in zip(busy, bought_trades, strict=True)]
+    bought = _sizes(path, bar.bought, bar.bought_quote, bought_trades, buying)
+    sold = _sizes(path, bar.sold, bar.sold_quote, sold_trades, selling)
+    bought_quote = _quotes(path, bought, bar.bought_quote)
+    sold_quote = _quotes(path, sold, bar.sold_quote)
+    made = map(Bar, turns, path.highs, path.lows, turns[1:], busy, bought, bought_quote, sold, sold_quote)
+    if len(busy) == parts:
         return list(made)
-    result, price, following = [], bar.open, iter(made)
-    for part in range(parts):
-        piece = next(following) if trades[part] else flat(price)
+    result, price = [], bar.open
+    for count in trades:
+        piece = next(made) if count else flat(price)
         price = piece.close
         result.append(piece)
     return result
+
+
+class _Path(NamedTuple):
+    """The prices of the whole and of its parts; the parts' extremes may be widened, up to the whole's."""
+
+    high: int
+    low: int
+    highs: list[int]
+    lows: list[int]
+    middles: list[int]
+    """Twice the parts' middle prices."""
 
 
 def _shares(total: int, weights: Sequence[int], word: int) -> list[int]:
@@ -93,33 +106,15 @@ def _shares(total: int, weights: Sequence[int], word: int) -> list[int]:
     return shares
 
 
-def _sizes(bar: Bar, counts: Sequence[int], words: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Bought and sold sizes of each part: at least a step for each trade."""
-    weights = [count * (1 << 15 | word) for count, word in zip(counts, words, strict=False)]
-    extra = _shares(bar.size - bar.trades, weights, words[0])
-    sizes = [count + more for count, more in zip(counts, extra, strict=True)]
-    bought = []
-    left_bought, left = bar.bought, bar.size
-    for size, word in zip(sizes, words, strict=False):
-        fair = left_bought * size // left
-        swing = fair * ((word & 0xFF) - 128) >> 9
-        left -= size
-        part = min(max(fair + swing, left_bought - left, 0), left_bought, size)
-        left_bought -= part
-        bought.append(part)
-    return bought, [size - part for size, part in zip(sizes, bought, strict=True)]
-
-
 def _turns(bar: Bar, count: int, words: Sequence[int]) -> list[int]:
     """The prices at the borders of the parts: a bridge from open to close, bent towards the mean price, shaken."""
-    mean = bar.quote // bar.size
-    bend = mean - (bar.open + bar.close) // 2
-    span = bar.high - bar.low
+    bend = bar.quote // bar.size - (bar.open + bar.close) // 2
+    span, squared = bar.high - bar.low, count * count
     turns = [bar.open]
     for border in range(1, count):
         arch = border * (count - border)
-        price = bar.open + (bar.close - bar.open) * border // count + 6 * arch * bend // (count * count - 1)
-        price += 18 * (words[border - 1] - 32768) * span * arch // (count * count << 18)
+        price = bar.open + (bar.close - bar.open) * border // count + 5 * arch * bend // (squared - 1)
+        price += 24 * (words[border] - 32768) * span * arch // (squared << 18)
         if price > bar.high:
             price = max(2 * bar.high - price, bar.low)
         elif price < bar.low:
@@ -129,61 +124,72 @@ def _turns(bar: Bar, count: int, words: Sequence[int]) -> list[int]:
     return turns
 
 
-def _extremes(bar: Bar, turns: Sequence[int], words: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Each part's high and low; one part next to the highest border has the whole bar's high, and so the low."""
+def _path(bar: Bar, turns: Sequence[int], words: Sequence[int]) -> _Path:
+    """The parts' extremes; a part next to the highest border has the whole bar's high, and so with the low."""
     span = bar.high - bar.low
     highs, lows = [], []
-    for place in range(len(turns) - 1):
-        first, last = turns[place], turns[place + 1]
+    for first, last, word in zip(turns, turns[1:], words, strict=False):
         upper, lower = (first, last) if first > last else (last, first)
-        reach = span * words[place]
-        highs.append(min(bar.high, upper + (reach >> 19)))
-        lows.append(max(bar.low, lower - (span * (words[place] ^ 0x5A5A) >> 19)))
-    step = words[0] & 1
-    peak, trough = turns.index(max(turns)) - step, turns.index(min(turns)) - (1 - step)
-    last = len(highs) - 1
-    highs[min(max(peak, 0), last)] = bar.high
-    lows[min(max(trough, 0), last)] = bar.low
-    return highs, lows
+        highs.append(min(bar.high, upper + (span * word >> 18)))
+        lows.append(max(bar.low, lower - (span * (word ^ 0x5A5A) >> 18)))
+    before, end = words[0] & 1, len(highs) - 1
+    highs[min(max(turns.index(max(turns)) - before, 0), end)] = bar.high
+    lows[min(max(turns.index(min(turns)) - 1 + before, 0), end)] = bar.low
+    return _Path(bar.high, bar.low, highs, lows, list(map(add, highs, lows)))
 
 
-def _turnover(high: int, low: int, highs: list[int], lows: list[int], sizes: Sequence[int], total: int) -> list[int]:
-    """Each part's turnover, within its low and high, together `total`; where that cannot be, parts are widened."""
-    quotes = [size * (top + bottom) >> 1 for size, top, bottom in zip(sizes, highs, lows, strict=True)]
+def _sizes(path: _Path, total: int, quote: int, trades: Sequence[int], weights: Sequence[int]) -> list[int]:
+    """Sizes of the parts, a step at least for each trade.
+
+    Some of it moves from the cheapest part to the dearest or back, as the turnover says.
+    """
+    sizes = list(map(add, _shares(total - sum(trades), weights, 0), trades))
+    middles = path.middles
+    dearest, cheapest = middles.index(max(middles)), middles.index(min(middles))
+    gap = middles[dearest] - middles[cheapest]
+    if gap:
+        move = (2 * quote - sum(map(mul, sizes, middles))) // gap
+        if move > 0:
+            move = min(move, (sizes[cheapest] - trades[cheapest]) * 3 >> 2)
+        else:
+            move = max(move, -((sizes[dearest] - trades[dearest]) * 3 >> 2))
+        sizes[dearest] += move
+        sizes[cheapest] -= move
+    return sizes
+
+
+def _quotes(path: _Path, sizes: Sequence[int], total: int) -> list[int]:
+    """Turnovers of the parts, within their lows and highs, together `total`."""
+    quotes = [size * middle >> 1 for size, middle in zip(sizes, path.middles, strict=True)]
     missing = total - sum(quotes)
-    sign = 1 if missing > 0 else -1
-    bounds, limit = (highs, high) if missing > 0 else (lows, low)
-    missing *= sign
-    rooms = [sign * (size * bound - quote) for size, bound, quote in zip(sizes, bounds, quotes, strict=True)]
-    room = sum(rooms)
-    wanted, left = 2 * missing - room, sum(sizes)
-    for part, size in enumerate(sizes):
-        if wanted <= 0 or not left:
-            break
-        reach = min(sign * (limit - bounds[part]), wanted // left + 1)
-        bounds[part] += sign * reach
-        rooms[part] += reach * size
-        room += reach * size
-        wanted -= reach * size
-        left -= size
-    for part, size in enumerate(sizes):
-        if room >= missing:
-            break
-        reach = sign * (limit - bounds[part])
-        bounds[part] = limit
-        rooms[part] += reach * size
-        room += reach * size
     if not missing:
         return quotes
+    sign, bounds, limit = (1, path.highs, path.high) if missing > 0 else (-1, path.lows, path.low)
+    missing *= sign
+    rooms = [sign * (size * bound - quote) for size, bound, quote in zip(sizes, bounds, quotes, strict=True)]
+    # Twice the room that is needed, so that no part is left with its mean at its edge.
+    if sum(rooms) < 2 * missing:
+        _widen(bounds, limit, sizes, rooms, 2 * missing, sum(sizes))
+        _widen(bounds, limit, sizes, rooms, missing, 1)
+    room = sum(rooms)
     given = [part * missing // room for part in rooms]
     left = missing - sum(given)
     for part, most in enumerate(rooms):
-        if not left:
-            break
         more = min(left, most - given[part])
         given[part] += more
         left -= more
     return [quote + sign * more for quote, more in zip(quotes, given, strict=True)]
+
+
+def _widen(bounds: list[int], limit: int, sizes: Sequence[int], rooms: list[int], wanted: int, spread: int) -> None:
+    """Move the parts' highs, or lows, towards the whole's until the room is as wanted, by what a `spread`th needs."""
+    for part, size in enumerate(sizes):
+        lack = wanted - sum(rooms)
+        if lack <= 0:
+            return
+        reach = min(abs(limit - bounds[part]), lack // spread + 1)
+        bounds[part] += reach if limit > bounds[part] else -reach
+        rooms[part] += reach * size
 
 
 def begun(bar: Bar, elapsed_ms: int, whole_ms: int) -> Bar:

@@ -72,7 +72,7 @@ class Contract:
             return "DELIVERING" if since_ms < HOUR_MS else "DELIVERED"
         if since_ms < 2 * HOUR_MS:
             return "TRADING_HALT" if since_ms < HOUR_MS else "TRADING_CANCEL_ONLY"
-        closes = crc32(self.instrument.name) % 4 == 0 and since_ms > 30 * DAY_MS
+        closes = crc32(self.instrument.name) % 16 == 0 and since_ms > 30 * DAY_MS
         return "CLOSE" if closes else "SETTLING"
 
     def contract_type(self, now_ms: int) -> str:
@@ -111,22 +111,22 @@ def _perpetuals(assets: Mapping[str, Asset]) -> Iterator[Contract]:
     """Those on coins with real names."""
     usdt, usdc, busd = assets["USDT"], assets["USDC"], assets["BUSD"]
     for place, name in enumerate(_COINS.split()):
-        yield _contract(name, assets[name], usdt, first_life(place))
+        yield _contract(assets[name], usdt, first_life(place))
     for place, name in enumerate(_THOUSANDS.split()):
-        yield _contract(f"1000{name}", assets[name], usdt, first_life(150 + place), multiplier=1000)
+        yield _contract(assets[name].times(1000, f"1000{name}"), usdt, first_life(150 + place))
     for name, coin in _MILLIONS.items():
-        yield _contract(name, assets[coin], usdt, first_life(170), multiplier=1_000_000)
+        yield _contract(assets[coin].times(1_000_000, name), usdt, first_life(170))
     for place, name in enumerate(_USDC.split()):
-        yield _contract(name, assets[name], usdc, first_life(200 + place))
+        yield _contract(assets[name], usdc, first_life(200 + place))
     for name in ("SHIB", "PEPE", "BONK"):
-        yield _contract(f"1000{name}", assets[name], usdc, first_life(230), multiplier=1000)
+        yield _contract(assets[name].times(1000, f"1000{name}"), usdc, first_life(230))
     for place, name in enumerate(_BUSD.split()):
         listed_ms = first_life(250).listed_ms
-        yield _contract(name, assets[name], busd, Life(listed_ms, listed_ms, listed_ms + (1400 + place) * DAY_MS))
-    yield _contract("ETH", assets["ETH"], assets["BTC"], first_life(260))
+        yield _contract(assets[name], busd, Life(listed_ms, listed_ms, listed_ms + (1400 + place) * DAY_MS))
+    yield _contract(assets["ETH"], assets["BTC"], first_life(260))
     for name in ("DEFI", "BTCDOM"):
-        yield _contract(name, assets[name], usdt, first_life(270), underlying="INDEX")
-    yield _contract("IDOL", assets["IDOL"], usdt, first_life(280), symbol="IDOL")
+        yield _contract(assets[name], usdt, first_life(270), underlying="INDEX")
+    yield _contract(assets["IDOL"], usdt, first_life(280), symbol="IDOL")
 
 
 def _tradfi(assets: Mapping[str, Asset]) -> Iterator[Contract]:
@@ -134,7 +134,7 @@ def _tradfi(assets: Mapping[str, Asset]) -> Iterator[Contract]:
     for place, (underlying, names) in enumerate(_TRADIFI.items()):
         for name in names.split():
             life = first_life(300 + 20 * place)
-            yield _contract(name, assets[name], assets["USDT"], life, kind="TRADIFI_PERPETUAL", underlying=underlying)
+            yield _contract(assets[name], assets["USDT"], life, kind="TRADIFI_PERPETUAL", underlying=underlying)
 
 
 def _quarterlies(assets: Mapping[str, Asset]) -> Iterator[Contract]:
@@ -146,7 +146,7 @@ def _quarterlies(assets: Mapping[str, Asset]) -> Iterator[Contract]:
         for name in ("BTC", "ETH"):
             life = Life(listed_ms, listed_ms, delivery_ms)
             symbol = f"{name}USDT_{day:%y%m%d}"
-            yield _contract(name, assets[name], assets["USDT"], life, symbol=symbol, quarter=quarter)
+            yield _contract(assets[name], assets["USDT"], life, symbol=symbol, quarter=quarter)
 
 
 def _invented(seed: int, ending_percent: int, assets: Mapping[str, Asset]) -> Iterator[Contract]:
@@ -154,32 +154,27 @@ def _invented(seed: int, ending_percent: int, assets: Mapping[str, Asset]) -> It
     coins = invented_assets(seed, frozenset(assets))
     for place, life in enumerate(lives(_FIRST_WAVE, ending_percent, "binance_futures")):
         coin = next(coins)
-        thousand = place % 40 == 3
         yield _contract(
-            f"1000{coin.name}" if thousand else coin.name,
-            coin,
+            coin.times(1000, f"1000{coin.name}") if place % 40 == 3 else coin,
             assets["USDC" if place % 15 == 7 else "USDT"],
             life,
-            multiplier=1000 if thousand else 1,
             underlying="PREMARKET" if place % 30 == 29 else "COIN",
         )
 
 
 def _contract(
-    name: str,
     base: Asset,
     quote: Asset,
     life: Life,
     *,
-    multiplier: int = 1,
     symbol: str | None = None,
     kind: str = "PERPETUAL",
     underlying: str = "COIN",
     quarter: int | None = None,
 ) -> Contract:
-    """A contract on `name`, in units that suit its price."""
-    pair = name + quote.name
-    price = base.dollars * multiplier / quote.dollars
+    """A contract on `base`, in units that suit its price."""
+    pair = base.name + quote.name
+    price = base.dollars / quote.dollars
     scale = price_decimals(price)
     if pair in _UNITS:
         scale, tick, size_scale = _UNITS[pair]
@@ -192,7 +187,6 @@ def _contract(
         symbol=symbol or pair,
         base=base,
         quote=quote,
-        multiplier=multiplier,
         price_scale=scale,
         tick=tick,
         size_scale=size_scale,
@@ -203,7 +197,7 @@ def _contract(
     return Contract(
         instrument=instrument,
         pair=pair,
-        base_asset=odd.get("base_asset", name),
+        base_asset=odd.get("base_asset", base.name),
         kind=odd.get("kind", kind),
         underlying=odd.get("underlying", underlying),
         word=odd.get("word"),

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from marketdata.simulator.answers import Answer, Asked, Rows, SymbolClosedError, SymbolUnknownError, joined, json_body
-from marketdata.simulator.grids import MINUTE_MS
+from marketdata.simulator.grids import DAILY, MINUTE_MS
 
-_INTERVALS = frozenset("1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M".split())
+_INTERVALS = frozenset({*DAILY, "1w", "1M"})
 _DEFAULT_LIMIT, _MOST_ROWS = 500, 1500
 _FOREVER_MS = 1 << 62
 

@@ -1,6 +1,6 @@
 """What an exchange lists, as the clock moves: made once each, in the order of announcement, and as far as needed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
 from typing import Protocol
@@ -69,7 +69,7 @@ def first_life(number: int) -> Life:
 def lives(first_wave: int, ending_percent: int, name: str) -> Iterator[Life]:
     """Lives one after the other: `first_wave` of them until 2023-12, then one each five days for ever.
 
-    So many per cent of them end, after one to four years; `name` makes them differ from another exchange's.
+    So many per cent of them end, after one to three and a half years; `name` makes them differ from another exchange's.
     """
     for number in count():
         if number < first_wave:
@@ -79,7 +79,7 @@ def lives(first_wave: int, ending_percent: int, name: str) -> Iterator[Life]:
         listed_ms -= listed_ms % HOUR_MS
         chance = crc32(f"{name}/{number}".encode())
         ends = chance % 100 < ending_percent
-        ended_ms = listed_ms + (365 + chance // 100 % 1095) * DAY_MS + chance // 7 % 24 * HOUR_MS
+        ended_ms = listed_ms + (365 + chance // 100 % 900) * DAY_MS + chance // 7 % 24 * HOUR_MS
         yield Life(listed_ms - _NOTICE_MS, listed_ms, ended_ms if ends else None)
 
 
@@ -94,8 +94,3 @@ def price_decimals(price: float) -> int:
 def size_decimals(price: float) -> int:
     """Decimals that make the smallest size worth some cents."""
     return next((decimals for decimals, least in ((3, 500), (2, 20), (1, 1)) if price >= least), 0)
-
-
-def in_order[E: Entry](entries: list[E], key: Callable[[E], int]) -> Iterator[E]:
-    """`entries` by a time; those of one time stay as they are."""
-    return iter(sorted(entries, key=key))

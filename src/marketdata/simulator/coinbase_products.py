@@ -13,8 +13,8 @@ from marketdata.simulator.answers import Rows, SymbolUnknownError, json_body
 from marketdata.simulator.assets import invented_assets, real_assets
 from marketdata.simulator.bars import Bar
 from marketdata.simulator.catalogue import Catalogue, first_life, lives, price_decimals
-from marketdata.simulator.decimals import json_number, padded, short
-from marketdata.simulator.grids import DAY_MS, HOUR_MS, MINUTE_MS, Steps
+from marketdata.simulator.decimals import json_number, padded
+from marketdata.simulator.grids import DAY_MS, HOUR_MS, Steps
 from marketdata.simulator.market import Asset, Instrument, Life, Market
 from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.series import Series
@@ -107,14 +107,15 @@ class SimulatedCoinbase:
                 page = series.select(first_ms, last_ms, limit, newest=newest, now_ms=now_ms)
                 if not page:
                     break
-                if page[-1][1] > now_ms > seen_ms:
+                begin_ms, end_ms = page[0][0], page[-1][1]
+                if end_ms > now_ms > seen_ms:
                     page[-1:] = series.select(page[-1][0], last_ms, 1, newest=True, now_ms=seen_ms)
                 traded = [candle(instrument, open_ms, bar, noisy=noisy) for open_ms, _, bar in page if bar.trades]
                 found = [*traded, *found] if newest else [*found, *traded]
                 if newest:
-                    last_ms = page[0][0] - 1
+                    last_ms = begin_ms - 1
                 else:
-                    first_ms = page[-1][1]
+                    first_ms = end_ms
             return found[-limit:] if newest else found[:limit]
 
         return rows
@@ -212,7 +213,6 @@ def _product(name: str, base: Asset, quote: Asset, life: Life) -> Product:
         symbol=symbol,
         base=base,
         quote=quote,
-        multiplier=1,
         price_scale=scale,
         tick=1,
         size_scale=8 if base.dollars > 50 else 2 if base.dollars > 0.1 else 0,

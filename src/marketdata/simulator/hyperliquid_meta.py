@@ -11,14 +11,25 @@ from marketdata.simulator.bars import Bar
 from marketdata.simulator.catalogue import Catalogue
 from marketdata.simulator.decimals import one_decimal, significant
 from marketdata.simulator.grids import DAILY, DAY_MS, MINUTE_MS, Grid, Months, Steps
-from marketdata.simulator.hyperliquid_universe import DEXES, Pair, Perp, Token, Tokens, pairs, perps
+from marketdata.simulator.hyperliquid_universe import DEXES, MISSING_PAIRS, Pair, Perp, Token, Tokens, pairs, perps
 from marketdata.simulator.market import Instrument, Market
 from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.series import Series
 
 _SIGNIFICANT_DIGITS = 5
-_GHOSTS = (71, 98, 144, 149, 154, 167, 168, 169, 181, 186, 197)
-"""Pairs that have a context, but are not in the universe."""
+
+
+_NO_CONTEXT: dict[str, object] = {
+    "prevDayPx": "0.0",
+    "dayNtlVlm": "0.0",
+    "markPx": "0.0",
+    "midPx": None,
+    "circulatingSupply": "0.0",
+    "coin": "",
+    "totalSupply": "0.0",
+    "dayBaseVlm": "0.0",
+}
+"""Of a pair that is not in the universe."""
 
 
 class SimulatedHyperliquid:
@@ -28,6 +39,7 @@ class SimulatedHyperliquid:
         """The coins of `market`."""
         self.market = market
         self._kept_rows = scenario.kept_rows
+        self._collateral_tokens = scenario.collateral_tokens
         self._perps = Catalogue(perps(market.seed, scenario.ending_percent))
         self._tokens = Tokens(market.seed)
         self._pairs = Catalogue(pairs(self._tokens))
@@ -65,34 +77,32 @@ class SimulatedHyperliquid:
         """The answer to a request that is not about candles. Raises SymbolUnknownError for an unknown dex."""
         if dex and dex not in DEXES:
             raise SymbolUnknownError(dex)
+        answer: object
         match kind:
             case "meta":
-                return json_body(self._meta(dex, now_ms))
+                answer = self._meta(dex, now_ms)
             case "metaAndAssetCtxs":
-                return json_body(
-                    [self._meta(dex, now_ms), [self._context(perp, now_ms) for perp in self._dex(dex, now_ms)]]
-                )
+                answer = [self._meta(dex, now_ms), [self._context(perp, now_ms) for perp in self._dex(dex, now_ms)]]
             case "allPerpMetas":
-                return json_body([self._meta(name, now_ms) for name in ("", *DEXES)])
+                answer = [self._meta(name, now_ms) for name in ("", *DEXES)]
             case "perpDexs":
-                return json_body([None, *(self._perp_dex(name, now_ms) for name in DEXES)])
+                answer = [None, *(self._perp_dex(name, now_ms) for name in DEXES)]
             case "spotMeta":
-                return json_body(self._spot_meta(now_ms))
+                answer = self._spot_meta(now_ms)
             case "spotMetaAndAssetCtxs":
-                return json_body([self._spot_meta(now_ms), self._spot_contexts(now_ms)])
+                answer = [self._spot_meta(now_ms), self._spot_contexts(now_ms)]
             case _:
-                return json_body(self._mids(dex, now_ms))
+                answer = self._mids(dex, now_ms)
+        return json_body(answer)
 
     def _dex(self, dex: str, now_ms: int) -> list[Perp]:
         return [perp for perp in self._perps.listed(now_ms) if perp.dex == dex]
 
     def _meta(self, dex: str, now_ms: int) -> dict[str, object]:
         collateral = DEXES[dex][1] if dex else 0
-        return {
-            "universe": [_asset(perp, now_ms) for perp in self._dex(dex, now_ms)],
-            "marginTables": _margin_tables(),
-            "collateralToken": collateral,
-        }
+        universe = [_asset(perp, now_ms) for perp in self._dex(dex, now_ms)]
+        meta: dict[str, object] = {"universe": universe, "marginTables": _margin_tables()}
+        return {**meta, "collateralToken": collateral} if self._collateral_tokens else meta
 
     def _perp_dex(self, dex: str, now_ms: int) -> dict[str, object]:
         address = "0x" + blake2b(dex.encode(), digest_size=20).hexdigest()
@@ -172,21 +182,9 @@ class SimulatedHyperliquid:
         """More rows than pairs, and from some place on in another order: they are to be joined by `coin`."""
         listed = self._pairs.listed(now_ms)
         rows = [self._spot_context(pair.instrument, now_ms) for pair in listed]
-        rows += [
-            {
-                "prevDayPx": "0.0",
-                "dayNtlVlm": "0.0",
-                "markPx": "0.0",
-                "midPx": None,
-                "circulatingSupply": "0.0",
-                "coin": f"@{index}",
-                "totalSupply": "0.0",
-                "dayBaseVlm": "0.0",
-            }
-            for index in _GHOSTS
-            if index < len(listed)
-        ]
-        return rows[: _GHOSTS[0]] + sorted(rows[_GHOSTS[0] :], key=lambda row: str(row["coin"]))
+        in_order = MISSING_PAIRS[0]
+        rows += [_NO_CONTEXT | {"coin": f"@{index}"} for index in MISSING_PAIRS if index < len(listed)]
+        return rows[:in_order] + sorted(rows[in_order:], key=lambda row: str(row["coin"]))
 
     def _spot_context(self, instrument: Instrument, now_ms: int) -> dict[str, object]:
         price, day = self._price(instrument, now_ms), self._day(instrument, now_ms)
@@ -205,7 +203,7 @@ class SimulatedHyperliquid:
 def grids(scenario: Scenario) -> Mapping[str, Grid]:
     """Where the candles of each interval open."""
     return {
-        **{token: grid for token, grid in DAILY.items() if token != "6h"},
+        **{interval: grid for interval, grid in DAILY.items() if interval != "6h"},
         # Raw division from the epoch, so weeks begin on Thursday.
         "1w": Steps(7 * DAY_MS),
         "1M": Months() if scenario.calendar_months else Steps(30 * DAY_MS),
@@ -214,10 +212,11 @@ def grids(scenario: Scenario) -> Mapping[str, Grid]:
 
 def candle(instrument: Instrument, interval: str, open_ms: int, next_ms: int, bar: Bar) -> bytes:
     """A candle; `T` is its last millisecond."""
+    opened, high, low, closed = (_price(instrument, price) for price in bar[:4])
+    size = one_decimal(bar.size, instrument.size_scale)
     return (
-        f'{{"t":{open_ms},"T":{next_ms - 1},"s":"{instrument.symbol}","i":"{interval}","o":"{_price(instrument, bar.open)}"'
-        f',"c":"{_price(instrument, bar.close)}","h":"{_price(instrument, bar.high)}","l":"{_price(instrument, bar.low)}"'
-        f',"v":"{one_decimal(bar.size, instrument.size_scale)}","n":{bar.trades}}}'
+        f'{{"t":{open_ms},"T":{next_ms - 1},"s":"{instrument.symbol}","i":"{interval}","o":"{opened}","c":"{closed}"'
+        f',"h":"{high}","l":"{low}","v":"{size}","n":{bar.trades}}}'
     ).encode()
 
 

@@ -46,7 +46,7 @@ _QUOTE_TOKENS = {0: "USDC", 235: "USDE", 268: "USDT0", 360: "USDH"}
 _NAMED_TOKENS = {1: "PURR", 2: "HFUN", 3: "JEFF", 150: "HYPE", 197: "UBTC", 221: "UETH", 254: "USOL", 299: "UPUMP"}
 _NAMED_PAIRS = {0: (1, 0), 107: (150, 0), 142: (197, 0), 151: (221, 0), 156: (254, 0), 188: (299, 0), 207: (150, 268)}
 """Pairs by their index, with base and quote token, that are so on the live exchange."""
-_MISSING_PAIRS = frozenset({71, 98, 144, 149, 154, 167, 168, 169, 181, 186, 197})
+MISSING_PAIRS = (71, 98, 144, 149, 154, 167, 168, 169, 181, 186, 197)
 """Indexes without a pair: from the first of them on, the index of a pair is not its place in the list."""
 _FIRST_TOKENS = 361
 
@@ -98,11 +98,11 @@ def pairs(tokens: "Tokens") -> Iterator[Pair]:
     coming = lives(_FIRST_SPOTS, 0, "hyperliquid-spot")
     free = (index for index in count(2) if index not in _NAMED_TOKENS and index not in _QUOTE_TOKENS)
     for index in count():
-        if index in _MISSING_PAIRS:
+        if index in MISSING_PAIRS:
             continue
         base, quote = _NAMED_PAIRS.get(index) or (
             next(free),
-            0 if index < 120 or index % 9 else (268, 360, 235)[index % 3],
+            0 if index < 120 or index % 9 else (268, 360, 235)[index // 9 % 3],
         )
         name = "PURR/USDC" if index == 0 else f"@{index}"
         life = first_life(0) if index == 0 else next(coming)
@@ -157,7 +157,7 @@ def _builders(assets: Mapping[str, Asset]) -> Iterator[Perp]:
         quote = assets[_QUOTE_TOKENS[collateral]]
         for place, coin in enumerate(coins.split()):
             life = first_life(150 + 12 * turn + place)
-            if place % 7 == 5:
+            if place % 7 == 6:
                 life = Life(life.announced_ms, life.listed_ms, life.listed_ms + (600 + 31 * place) * DAY_MS)
             made.append(_perp(coin, assets, life, 10 + 10 * (place % 3 == 0), dex=dex, quote=quote))
     return iter(sorted(made, key=_announced_ms))
@@ -175,19 +175,15 @@ def _perp(
     coin: str, assets: Mapping[str, Asset], life: Life, leverage: int, *, dex: str = "", quote: Asset | None = None
 ) -> Perp:
     thousand = coin[0] == "k" and coin[1:2].isupper()
-    base = assets[coin[1:] if thousand else coin.rstrip("*?")]
+    base = assets[coin[1:]].times(1000, coin) if thousand else assets[coin.rstrip("*?")]
     name = f"{dex}:{coin}" if dex else coin
-    multiplier = 1000 if thousand else 1
-    decimals = _size_decimals(base.dollars * multiplier)
-    instrument = _instrument(name, base, quote or assets["USDC"], life, decimals, _PERP_DECIMALS, multiplier)
+    instrument = _instrument(name, base, quote or assets["USDC"], life, _size_decimals(base.dollars), _PERP_DECIMALS)
     chance = crc32(name.encode())
     isolated = leverage == 3 and chance % 2 == 0
     return Perp(instrument=instrument, dex=dex, max_leverage=leverage, only_isolated=isolated, growth=chance % 3 == 0)
 
 
-def _instrument(
-    name: str, base: Asset, quote: Asset, life: Life, size_scale: int, decimals: int, multiplier: int = 1
-) -> Instrument:
+def _instrument(name: str, base: Asset, quote: Asset, life: Life, size_scale: int, decimals: int) -> Instrument:
     """Its price step is the finest that the exchange allows; the five significant digits are a matter of writing."""
     trades = {"BTC": 280_000, "ETH": 220_000, "SOL": 120_000, "HYPE": 150_000}
     return Instrument(
@@ -195,7 +191,6 @@ def _instrument(
         symbol=name,
         base=base,
         quote=quote,
-        multiplier=multiplier,
         price_scale=decimals - size_scale,
         tick=1,
         size_scale=size_scale,

@@ -10,18 +10,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
+from itertools import pairwise
 from math import floor, ldexp
 
 from marketdata.simulator.bars import Bar, begun, cut, flat, join
 from marketdata.simulator.grids import DAY_MS, MINUTE_MS
 
-BLOCKS = (1440, 480, 240, 120, 60, 30, 15, 5, 1)
+BLOCKS = (1440, 480, 120, 60, 15, 5, 1)
 """Minutes of the blocks that each day is cut into, one out of the other."""
 
 _DAY_PLACE = 0xFFFF
 _OCTAVES = (1, 2, 4, 8, 16, 32)
 """Square roots of the octaves' days, in proportion to which each sways."""
-_TRADE_DOLLARS = 400.0
+_TRADE_DOLLARS = 1500.0
 _WORDS = struct.Struct("<32H")
 _PLACE = struct.Struct("<HiH")
 
@@ -35,6 +36,12 @@ class Asset:
     """Around which its price moves."""
     swing: float
     """How much it moves: doublings in a day; a coin about 0.045, a stablecoin next to nothing."""
+    follows: str = ""
+    """Whose price it follows: the same noise moves both."""
+
+    def times(self, factor: int, name: str) -> "Asset":
+        """So many of it as one, under a name of its own."""
+        return Asset(name, self.dollars * factor, self.swing, self.follows or self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +64,6 @@ class Instrument:
     symbol: str
     base: Asset
     quote: Asset
-    multiplier: int
-    """Units of `base` in one unit traded."""
     price_scale: int
     """Decimals of a price."""
     tick: int
@@ -72,10 +77,6 @@ class Instrument:
     def name(self) -> bytes:
         """What no other instrument is called."""
         return f"{self.exchange}/{self.symbol}".encode()
-
-    def exists(self, at_ms: int) -> bool:
-        """Whether a first trade can have happened."""
-        return self.life.listed_ms <= at_ms
 
     def last_ms(self, now_ms: int) -> int:
         """The last moment with a candle at `now_ms`."""
@@ -92,6 +93,7 @@ class Market:
         self._knot = lru_cache(1 << 16)(self._make_knot)
         self._dollars = lru_cache(1 << 15)(self._make_dollars)
         self._day = lru_cache(1 << 13)(self._make_day)
+        self._minute = lru_cache(1 << 12)(self._make_minute)
 
     def bars(self, instrument: Instrument, edges: Sequence[int], now_ms: int) -> list[Bar]:
         """One bar for each span between neighbouring `edges`, which lie on a grid, as far as it is over at `now_ms`.
@@ -99,11 +101,11 @@ class Market:
         Raises ValueError when a span has nothing of the instrument's life in it.
         """
         whole = len(edges) - 1
-        leading = [self.bar(instrument, *edges[:2], now_ms)] if edges[0] < instrument.life.listed_ms else []
+        leading = [self.bar(instrument, edges[0], edges[1], now_ms)] if edges[0] < instrument.life.listed_ms else []
         trailing = []
         if whole > len(leading) and edges[-1] > instrument.last_ms(now_ms) + 1:
             whole -= 1
-            trailing.append(self.bar(instrument, *edges[-2:], now_ms))
+            trailing.append(self.bar(instrument, edges[-2], edges[-1], now_ms))
         return [*leading, *self._whole(instrument, edges[len(leading) : whole + 1]), *trailing]
 
     def bar(self, instrument: Instrument, start_ms: int, end_ms: int, now_ms: int) -> Bar:
@@ -116,8 +118,7 @@ class Market:
         minute_ms = end_ms - end_ms % MINUTE_MS
         pieces = list(self._pieces(instrument, start_ms, minute_ms))
         if minute_ms < end_ms:
-            (forming,) = self._blocks(instrument, 1, minute_ms, minute_ms + MINUTE_MS)
-            pieces.append(begun(forming, end_ms - minute_ms, MINUTE_MS))
+            pieces.append(begun(self._minute(instrument, minute_ms), end_ms - minute_ms, MINUTE_MS))
         return join(pieces)
 
     def _whole(self, instrument: Instrument, edges: Sequence[int]) -> list[Bar]:
@@ -128,7 +129,7 @@ class Market:
         if span_ms > DAY_MS:
             days = [self._day(instrument, day) for day in range(edges[0] // DAY_MS, edges[-1] // DAY_MS)]
             firsts = [(edge - edges[0]) // DAY_MS for edge in edges]
-            return [join(days[first:last]) for first, last in zip(firsts, firsts[1:], strict=False)]
+            return [join(days[first:last]) for first, last in pairwise(firsts)]
         minutes = span_ms // MINUTE_MS
         block = next(block for block in BLOCKS if minutes % block == 0)
         blocks = self._blocks(instrument, block, edges[0], edges[-1])
@@ -176,6 +177,10 @@ class Market:
             pieces = [bar] * (whole // block)
         return list(zip(range(start, start + whole, block), pieces, strict=True))
 
+    def _make_minute(self, instrument: Instrument, start_ms: int) -> Bar:
+        """The whole of one minute."""
+        return self._blocks(instrument, 1, start_ms, start_ms + MINUTE_MS)[0]
+
     def _make_day(self, instrument: Instrument, day: int) -> Bar:
         words = self._words(instrument.name, day, _DAY_PLACE)
         first, last = self._ticks(instrument, day), self._ticks(instrument, day + 1)
@@ -185,8 +190,8 @@ class Market:
         trades = instrument.trades_a_day * ((1 << 15) + words[2]) >> 16
         if not trades:
             return flat(first)._replace(close=last)
-        dollars = self._dollars(instrument.base, day) * instrument.multiplier
-        size = max(trades, int(trades * _TRADE_DOLLARS * 10**instrument.size_scale / dollars) * words[3] >> 15)
+        steps: int = 10**instrument.size_scale
+        size = max(trades, int(trades * _TRADE_DOLLARS * steps / self._dollars(instrument.base, day)) * words[3] >> 15)
         bought = size * ((3 << 14) + words[4]) // (5 << 15)
         sold = size - bought
         mean = first + last + high + low
@@ -194,28 +199,30 @@ class Market:
 
     def _ticks(self, instrument: Instrument, day: int) -> int:
         """The price at the beginning of a day."""
-        price = self._dollars(instrument.base, day) * instrument.multiplier / self._dollars(instrument.quote, day)
-        return max(1, round(price * 10**instrument.price_scale / instrument.tick))
+        price = self._dollars(instrument.base, day) / self._dollars(instrument.quote, day)
+        ones: int = 10**instrument.price_scale
+        return max(1, round(price * ones / instrument.tick))
 
     def _make_dollars(self, asset: Asset, day: int) -> float:
         """The price of an asset at the beginning of a day.
 
         Only arithmetic that is equal on every machine: 2^x is drawn as straight lines between whole powers.
         """
+        source = asset.follows or asset.name
         doublings = 0.0
         for octave in _OCTAVES:
             knot, rest = divmod(day, octave * octave)
             along = rest / (octave * octave)
             doublings += octave * (
-                self._knot(asset, octave, knot) * (1 - along) + self._knot(asset, octave, knot + 1) * along
+                self._knot(source, octave, knot) * (1 - along) + self._knot(source, octave, knot + 1) * along
             )
         doublings *= asset.swing
         whole = floor(doublings)
         return asset.dollars * ldexp(1 + doublings - whole, whole)
 
-    def _make_knot(self, asset: Asset, octave: int, knot: int) -> float:
+    def _make_knot(self, source: str, octave: int, knot: int) -> float:
         """A random number from -1 to 1."""
-        return self._words(asset.name.encode(), knot, octave)[0] / 32767.5 - 1
+        return self._words(source.encode(), knot, octave)[0] / 32767.5 - 1
 
     def _words(self, name: bytes, when: int, place: int) -> tuple[int, ...]:
         """32 random 16-bit numbers that belong to one place in the time of one thing."""

@@ -86,8 +86,11 @@ def recorded(folder: Path) -> Sources:
     coinbase = RecordedCoinbase(recordings)
 
     def counts(_now_ms: int) -> dict[str, int]:
-        sources = {"binance_futures": binance, "hyperliquid": hyperliquid, "coinbase": coinbase}
-        return {exchange: len(source.listed) for exchange, source in sources.items()}
+        return {
+            "binance_futures": len(binance.listed),
+            "hyperliquid": len(hyperliquid.listed),
+            "coinbase": len(coinbase.listed),
+        }
 
     return Sources(
         kind="recorded",

@@ -19,6 +19,8 @@ class Scenario:
     """How many of its newest candles of an interval Hyperliquid keeps; 5000 to 5060 were seen."""
     calendar_months: bool = True
     """Whether Hyperliquid's months are calendar months; else 30 days."""
+    collateral_tokens: bool = True
+    """Whether Hyperliquid's universes tell their collateral; those of 2025-08 and before do not."""
     float_noise: bool = False
     """Whether Coinbase's volumes carry the noise of binary floats, as old ones do: `4.727521520000001`."""
     newest_lag_ms: int = 0

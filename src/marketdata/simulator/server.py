@@ -1,6 +1,7 @@
 """The simulator as an HTTP server: for the command, and for tests that want exchanges on a real socket."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -28,16 +29,37 @@ def server_config(sources: Sources, clock: Clock, *, host: str = "127.0.0.1", po
 
 async def serve(sources: Sources, clock: Clock, *, host: str = "127.0.0.1", port: int = 9000) -> None:
     """Serve until the process is told to stop."""
-    await uvicorn.Server(server_config(sources, clock, host=host, port=port)).serve()
+    await _Service(server_config(sources, clock, host=host, port=port)).serve()
+
+
+class _Service(uvicorn.Server):
+    """A server that a signal ends in order; uvicorn's own raises it again and so cuts short what is to be closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals from here on."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 class _Server(uvicorn.Server):
     """A server inside another program, whose signals are its own business."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave them alone."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets)
+        self.listening.set()
 
 
 @asynccontextmanager
@@ -53,8 +75,7 @@ async def running_simulator(sources: Sources, clock: Clock) -> AsyncIterator[str
         server = _Server(server_config(sources, clock, host=host, port=port))
         serving = asyncio.create_task(server.serve([listening]))
         try:
-            while not server.started and not serving.done():
-                await asyncio.sleep(0.005)
+            await server.listening.wait()
             yield f"http://{host}:{port}"
         finally:
             server.should_exit = True

@@ -27,13 +27,14 @@ def truth(
     """The candles with `start_ms ≤ open_time < end_ms` that the exchange serves at `now_ms`, the forming one too.
 
     Numbers are the text that a faithful reader has of them. It holds for the default scenario with any
-    `ending_percent`. Raises LookupError for what is not listed or closed at that moment, and for recordings.
+    `ending_percent`. Raises LookupError for what is not listed or closed at that moment, TypeError for
+    recordings.
     """
     source = {"binance_futures": sources.binance, "hyperliquid": sources.hyperliquid, "coinbase": sources.coinbase}[
         exchange
     ]
     if not isinstance(source, SimulatedBinance | SimulatedHyperliquid | SimulatedCoinbase):
-        raise LookupError("nobody knows the truth behind recordings")
+        raise TypeError("nobody knows the truth behind recordings")
     instrument = source.instrument(exchange_symbol, now_ms)
     spans = list(_spans(exchange, interval, start_ms, min(end_ms, now_ms + 1)))
     if exchange == "hyperliquid" and interval is not Interval.MONTH_1:

@@ -1,0 +1,31 @@
+"""A simulator on a real socket, whose clock the test holds."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from marketdata.core.clock import ManualClock
+from marketdata.simulator.server import running_simulator
+from marketdata.simulator.sources import Sources, simulated
+
+NOW_MS = 1_773_578_096_789
+"""2026-03-15 12:34:56.789 UTC, a Sunday."""
+
+
+@pytest.fixture(scope="session")
+def sources() -> Sources:
+    """The market of the default seed; it has no state but its caches."""
+    return simulated()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW_MS)
+
+
+@pytest.fixture
+async def simulator(sources: Sources, clock: ManualClock) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of a simulator of the default scenario."""
+    async with running_simulator(sources, clock) as url, httpx2.AsyncClient(base_url=url) as client:
+        yield client
