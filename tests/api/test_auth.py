@@ -1,12 +1,14 @@
 """Tokens are made here by hand, with nothing of the code under test but the key."""
 
 import base64
+import dataclasses
 import json
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from marketdata.api.auth import make_key
 from marketdata.core.clock import ManualClock
 from marketdata.store.keys import ensure_key
 from tests.api.conftest import NOW_MS, Api, problem
@@ -219,6 +221,21 @@ async def test_a_key_that_is_no_longer_trusted(api: Api, forge: Forge) -> None:
     assert (await api.get(PATH, token=token)).status_code == 200
     api.services.tokens.use([])
     assert await refused(api, token) == INVALID
+
+
+async def test_a_retired_key_signs_nothing_new_and_verifies_as_long_as_its_tokens_live(
+    api: Api, clock: ManualClock
+) -> None:
+    tokens = api.services.tokens
+    old, new = make_key(NOW_MS), make_key(NOW_MS + 1)
+    tokens.use([old])
+    token = tokens.issue("mdc_1", ["metadata:read"])
+    tokens.use([dataclasses.replace(old, retired_at=NOW_MS), new])
+    assert tokens.verify(token).kid == old.kid
+    assert tokens.verify(tokens.issue("mdc_1", [])).kid == new.kid
+    clock.advance((86_400 + 31) * 1000)
+    tokens.use([dataclasses.replace(old, retired_at=NOW_MS), new])
+    assert [key["kid"] for key in tokens.public_keys()] == [new.kid]
 
 
 async def test_the_memory_of_verified_tokens_is_bounded(

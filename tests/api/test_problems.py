@@ -61,7 +61,7 @@ async def test_the_page_that_type_points_to_has_every_code(api: Api) -> None:
     ],
 )
 def test_every_error_has_its_problem(error: Exception, code: str, members: dict[str, object]) -> None:
-    made = to_problem({"type": "http"}, error, ManualClock(1000))
+    made = to_problem(error, ManualClock(1000))
     assert (made.code, made.members) == (code, members)
     assert "host" not in made.detail
     assert "inside" not in made.detail

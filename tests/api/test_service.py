@@ -113,6 +113,19 @@ async def test_a_body_above_the_bound(url: str) -> None:
             assert (document["code"], document["max"], document["error"]) == ("too-large", 65_536, "invalid_request")
 
 
+async def test_a_client_who_leaves_in_the_middle_of_its_request(
+    api: Api, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", httpx2.URL(url).port)
+    form = "Content-Type: application/x-www-form-urlencoded"
+    writer.write(head(api, "POST", "/v1/token", form, "Content-Length: 100") + b"grant_type=")
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.close()
+    await asyncio.sleep(0.1)
+    assert not caplog.records
+
+
 async def test_a_taken_port_is_named() -> None:
     with listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]

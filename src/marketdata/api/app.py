@@ -82,7 +82,6 @@ def create_app(
         },
     )
     app.state.services = services
-    app.state.clock = clock
     app.router.routes.extend(candle_routes())  # first, because routes are tried in turn
     for module in (token, exchanges, symbols, operations, health):
         app.include_router(module.router)

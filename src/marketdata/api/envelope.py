@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.api.problems import MAX_BODY_BYTES, render, to_problem
 from marketdata.core.clock import Clock
+from marketdata.logs import request_id
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -28,9 +30,9 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         identity = _identity(scope["headers"])
-        scope = {**scope, "state": {**scope.get("state", {}), "request_id": identity.decode()}}
         if scope["method"] == "HEAD":
-            scope["method"] = "GET"  # the server itself leaves out the body
+            scope = {**scope, "method": "GET"}  # the server itself leaves out the body
+        answering = request_id.set(identity.decode())
         started = False
 
         async def send_with_id(message: Message) -> None:
@@ -42,11 +44,15 @@ class Envelope:
 
         try:
             await self._app(scope, _bounded(scope["headers"], receive), send_with_id)
+        except ClientDisconnect:
+            return  # nobody is left to answer
         except Exception as error:
-            problem = to_problem(scope, error, self._clock)
+            problem = to_problem(error, self._clock)
             if started:  # too late for another answer: the server cuts the connection
                 raise
             await render(scope, problem)(scope, receive, send_with_id)
+        finally:
+            request_id.reset(answering)
 
 
 def _identity(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -29,6 +29,7 @@ from marketdata.core.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from marketdata.logs import request_id
 
 logger = logging.getLogger(__name__)
 
@@ -129,16 +130,10 @@ def not_ready(what: str) -> Problem:
     return Problem("metadata-not-ready", f"{what}; ask again in a moment.", retry_after=_RETRY_S)
 
 
-def request_id(scope: Scope) -> str:
-    """The id under which this request is logged and answered."""
-    state: dict[str, str] = scope.get("state", {})
-    return state.get("request_id", "")
-
-
 def render(scope: Scope, problem: Problem) -> Response:
     """The answer that `problem` is."""
     status, title = PROBLEMS[problem.code]
-    identity = request_id(scope)
+    identity = request_id.get()
     document: dict[str, object] = {
         "type": f"{ERRORS_PATH}#{problem.code}",
         "title": title,
@@ -223,8 +218,8 @@ def _from_validation(error: RequestValidationError) -> Problem:
             return Problem("invalid-parameter", f"`{name}` is not valid: {first['msg']}.", parameter=name)
 
 
-def to_problem(scope: Scope, error: Exception, clock: Clock) -> Problem:
-    """What `error` is to the caller; a defect is logged with the request id and says nothing internal."""
+def to_problem(error: Exception, clock: Clock) -> Problem:
+    """What `error` is to the caller; a defect is logged, with the request id, and says nothing internal."""
     problem: Problem | None = None
     match error:
         case Problem():
@@ -238,14 +233,14 @@ def to_problem(scope: Scope, error: Exception, clock: Clock) -> Problem:
         case _:
             pass
     if problem is None:
-        logger.error("defect while answering request %s", request_id(scope), exc_info=error)
+        logger.error("defect while answering request %s", request_id.get(), exc_info=error)
         problem = Problem("internal-error", "This is our mistake; it is logged under the request id.")
     return problem
 
 
 async def handle(request: Request, error: Exception) -> Response:
     """The exception handler of the application."""
-    return render(request.scope, to_problem(request.scope, error, request.app.state.clock))
+    return render(request.scope, to_problem(error, request.app.state.services.clock))
 
 
 def errors_page() -> str:
