@@ -4,6 +4,8 @@ ARG SERVICE=api
 
 FROM python:3.12-slim AS python
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# the image comes without compiled modules, and a read-only container would compile them at each start and health check
+RUN python -m compileall -q -j 0 -x 'site-packages|/test/|/tests/|/idlelib/|/tkinter/' /usr/local/lib/python3.12
 
 # ---- the project's own wheel, built with locked tools
 FROM python AS wheel
@@ -37,19 +39,20 @@ ENTRYPOINT ["marketdata"]
 FROM runtime AS api
 ENV MARKETDATA_HOST=0.0.0.0 MARKETDATA_PORT=8000
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=4s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health/ready', timeout=3)"]
+HEALTHCHECK --interval=10s --timeout=4s --start-period=60s --start-interval=1s --retries=3 \
+    CMD ["python", "-IS", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health/ready', timeout=3)"]
 CMD ["api"]
 
 FROM runtime AS syncer
-HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --retries=3 CMD ["marketdata", "syncer", "--health"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --start-interval=2s --retries=3 \
+    CMD ["marketdata", "syncer", "--health"]
 CMD ["syncer"]
 
 FROM runtime AS simulator
 ENV MARKETDATA_HOST=0.0.0.0
 EXPOSE 9000
-HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:9000/_control/about', timeout=3)"]
+HEALTHCHECK --interval=10s --timeout=4s --start-period=30s --start-interval=1s --retries=3 \
+    CMD ["python", "-IS", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:9000/_control/about', timeout=3)"]
 CMD ["simulate", "--port", "9000"]
 
 # ---- the whole tree with the developer tools; the tests bring their own PostgreSQL
