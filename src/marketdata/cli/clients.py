@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -73,10 +74,10 @@ def list_all(as_json: Json = False) -> None:
         }
         for client in in_store(list_clients)
     ]
-    console = Console(highlight=False, markup=False)
     if as_json:
-        console.print(json.dumps(rows, indent=2, ensure_ascii=False), soft_wrap=True)
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
+    console = Console(highlight=False, markup=False)
     lines = [[_cell(row[column]) for column in _COLUMNS] for row in rows]
     if console.is_terminal:
         table = Table(*_COLUMNS)
@@ -85,7 +86,7 @@ def list_all(as_json: Json = False) -> None:
         console.print(table)
     else:
         for line in lines:
-            console.print("\t".join(line), soft_wrap=True)
+            typer.echo("\t".join(line))
 
 
 @app.command(epilog="Example: marketdata clients disable mdc_0123456789abcdef")
@@ -96,7 +97,7 @@ def disable(client_id: ClientId) -> None:
     now_ms = SystemClock().now_ms()
     if not in_store(lambda connection: disable_client(connection, client_id, now_ms)):
         _no_such_client()
-    Console(highlight=False, markup=False).print(f"{client_id} is disabled")
+    typer.echo(f"{client_id} is disabled")
 
 
 @app.command(epilog="Example: marketdata clients rotate mdc_0123456789abcdef --json")
@@ -136,16 +137,14 @@ def parse_expiry(text: str, now_ms: int) -> int:
 
 
 def _print_secret(client_id: str, secret: str, scopes: tuple[str, ...], *, as_json: bool) -> None:
-    console = Console(highlight=False, markup=False)
     if as_json:
-        shown = {"client_id": client_id, "client_secret": secret, "scopes": list(scopes)}
-        console.print(json.dumps(shown), soft_wrap=True)
+        typer.echo(json.dumps({"client_id": client_id, "client_secret": secret, "scopes": list(scopes)}))
         return
-    console.print(f"client id      {client_id}", soft_wrap=True)
-    console.print(f"client secret  {secret}", soft_wrap=True)
-    console.print(f"scopes         {' '.join(scopes)}", soft_wrap=True)
-    if console.is_terminal:
-        console.print("The secret is shown this once.", style="dim")
+    typer.echo(f"client id      {client_id}")
+    typer.echo(f"client secret  {secret}")
+    typer.echo(f"scopes         {' '.join(scopes)}")
+    if sys.stdout.isatty():
+        typer.secho("The secret is shown this once.", dim=True)
 
 
 def _no_such_client() -> None:

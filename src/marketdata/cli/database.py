@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+import typer
 
 from marketdata.cli.failures import needs
 from marketdata.cli.settings import read_settings
@@ -61,4 +61,4 @@ def migrate() -> None:
         from marketdata.store.settings import DatabaseSettings
     with open_database(read_settings(DatabaseSettings)) as url:
         changed = bring_up_to_date(url)
-    Console(highlight=False).print("the schema is now the newest" if changed else "the schema is the newest already")
+    typer.echo("the schema is now the newest" if changed else "the schema is the newest already")

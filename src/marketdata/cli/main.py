@@ -1,6 +1,7 @@
 """The command `marketdata`."""
 
 import logging
+import sys
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ app = Application(
     epilog="Every setting is an environment variable or a line in .env; .env.example lists them.\n\n" + EXIT_STATUSES,
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() and sys.stderr.isatty() else None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

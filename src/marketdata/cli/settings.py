@@ -27,9 +27,9 @@ def read_settings[Settings: BaseSettings](read: Callable[[], Settings]) -> Setti
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         variable = f"{_PREFIX}{first['loc'][0]}".upper()
+        fault = first["msg"].removeprefix("Value error, ")
         raise InvalidSetting(
-            variable,
-            f"{first['msg']}. It is an environment variable or a line in .env; .env.example shows its default.",
+            variable, f"{fault}. It is an environment variable or a line in .env; .env.example shows its default."
         ) from None
 
 

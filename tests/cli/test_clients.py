@@ -1,0 +1,88 @@
+"""`marketdata clients`, on a real database."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+
+from marketdata.cli.clients import parse_expiry
+from marketdata.store.clients import get_client, list_clients
+from marketdata.store.engine import Database
+from tests.cli.command import marketdata
+
+NOW_MS = 1_767_225_600_000
+
+
+async def test_a_client_from_its_making_to_its_end(database: Database, postgres_url: str, tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        result = marketdata(tmp_path, "clients", *arguments, database_url=postgres_url)
+        assert (result.returncode, result.stderr) == (0, "")
+        return result.stdout
+
+    made = json.loads(run("create", "my bot", "--expires", "30d", "--json"))
+    assert list(made) == ["client_id", "client_secret", "scopes"]
+    assert made["scopes"] == ["candles:read", "metadata:read"]
+    async with database.transaction() as connection:
+        client = await get_client(connection, made["client_id"])
+    assert client is not None
+    assert client.has_secret(made["client_secret"])
+    assert client.expires_at == client.created_at + 30 * 86_400_000
+
+    told = run("create", "other", "--scope", "admin", "--scope", "metadata:read").split("\n")
+    assert [line.split()[:2] for line in told[:2]] == [["client", "id"], ["client", "secret"]]
+    assert told[2].split() == ["scopes", "admin", "metadata:read"]
+
+    lines = [line.split("\t") for line in run("list").splitlines()]
+    assert [line[1:4] for line in lines] == [
+        ["my bot", "candles:read metadata:read", "active"],
+        ["other", "admin metadata:read", "active"],
+    ]
+    assert made["client_secret"] not in run("list", "--json")
+
+    renewed = json.loads(run("rotate", made["client_id"], "--json"))
+    async with database.transaction() as connection:
+        client = await get_client(connection, made["client_id"])
+    assert client is not None
+    assert client.has_secret(renewed["client_secret"])
+    assert not client.has_secret(made["client_secret"])
+
+    assert run("disable", made["client_id"]) == f"{made['client_id']} is disabled\n"
+    assert [client["state"] for client in json.loads(run("list", "--json"))] == ["disabled", "active"]
+
+
+@pytest.mark.parametrize("command", ["disable", "rotate"])
+def test_a_client_that_is_not_there(command: str, postgres_url: str, tmp_path: Path) -> None:
+    result = marketdata(tmp_path, "clients", command, "mdc_nobody", database_url=postgres_url)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "error: there is no client of this id; `marketdata clients list` shows all\n"
+
+
+async def test_wrong_usage_makes_no_client(database: Database, postgres_url: str, tmp_path: Path) -> None:
+    for wrong in (("x", "--scope", "all"), ("x", "--expires", "soon"), (" ",), ()):
+        result = marketdata(tmp_path, "clients", "create", *wrong, database_url=postgres_url)
+        assert result.returncode == 2
+    async with database.transaction() as connection:
+        assert await list_clients(connection) == []
+
+
+@pytest.mark.parametrize(
+    "text, expires_ms",
+    [
+        ("90m", NOW_MS + 5_400_000),
+        ("12h", NOW_MS + 43_200_000),
+        ("7d", NOW_MS + 604_800_000),
+        ("2027-01-01T00:00:00Z", 1_798_761_600_000),
+        ("2027-01-01T01:00:00+01:00", 1_798_761_600_000),
+    ],
+)
+def test_an_expiry_is_a_duration_or_a_time(text: str, expires_ms: int) -> None:
+    assert parse_expiry(text, NOW_MS) == expires_ms
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0d", "-1d", "7 days", "2027-01-01", "2027-01-01T00:00:00", "2025-01-01T00:00:00Z"]
+)
+def test_an_expiry_that_cannot_be(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        parse_expiry(text, NOW_MS)
