@@ -36,10 +36,12 @@ def create_app(sources: Sources, clock: Clock) -> Starlette:
         )
 
     doors = [
-        Route(f"/{prefix}{{path:path}}", _Door(exchange, clock, sources.scenario.skew_ms), name=prefix)
+        Route(f"/{prefix}/{{path:path}}", _Door(exchange, clock, sources.scenario.skew_ms), name=prefix)
         for prefix, exchange in exchanges.items()
     ]
-    return Starlette(routes=[Route("/_control/about", about), *doors])
+    app = Starlette(routes=[Route("/_control/about", about), *doors])
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Door:
@@ -55,7 +57,7 @@ class _Door:
         now_ms = self._clock.now_ms() + self._skew_ms
         asked = Asked(
             method=request.method,
-            path=request.path_params["path"],
+            path="/" + request.path_params["path"],
             query=request.query_params,
             body=await request.body(),
             now_ms=now_ms,

@@ -42,22 +42,25 @@ class Catalogue[E: Entry]:
 
     def listed(self, now_ms: int) -> list[E]:
         """All that the listing shows at `now_ms`, in the order of announcement."""
-        while self._next is not None and self._next.instrument.life.announced_ms <= now_ms:
-            self._made[self._next.instrument.symbol] = self._next
-            self._next = next(self._coming, None)
-        return [
-            entry
-            for entry in self._made.values()
-            if entry.instrument.life.announced_ms <= now_ms and (entry.removed_ms is None or now_ms < entry.removed_ms)
-        ]
+        self._reach(now_ms)
+        return [entry for entry in self._made.values() if _shown(entry, now_ms)]
 
     def get(self, symbol: str, now_ms: int) -> E | None:
         """The entry of that name, if the listing shows it at `now_ms`."""
-        self.listed(now_ms)
+        self._reach(now_ms)
         entry = self._made.get(symbol)
-        if entry is None or entry.instrument.life.announced_ms > now_ms:
-            return None
-        return entry if entry.removed_ms is None or now_ms < entry.removed_ms else None
+        return entry if entry is not None and _shown(entry, now_ms) else None
+
+    def _reach(self, now_ms: int) -> None:
+        """Make all that is announced by now; the clock may have gone back since."""
+        while self._next is not None and self._next.instrument.life.announced_ms <= now_ms:
+            self._made[self._next.instrument.symbol] = self._next
+            self._next = next(self._coming, None)
+
+
+def _shown(entry: Entry, now_ms: int) -> bool:
+    announced = entry.instrument.life.announced_ms <= now_ms
+    return announced and (entry.removed_ms is None or now_ms < entry.removed_ms)
 
 
 def first_life(number: int) -> Life:

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from math import floor, ldexp
 
-from marketdata.simulator.bars import Bar, begun, cut, flat, join
+from marketdata.simulator.bars import Bar, begun, cut, join
 from marketdata.simulator.grids import DAY_MS, MINUTE_MS
 
 BLOCKS = (1440, 480, 120, 60, 15, 5, 1)
@@ -187,9 +187,7 @@ class Market:
         sway = (instrument.base.swing + instrument.quote.swing) / (1 << 17)
         high = max(first, last) + int(max(first, last) * sway * words[0])
         low = max(1, min(first, last) - int(min(first, last) * sway * words[1]))
-        trades = instrument.trades_a_day * ((1 << 15) + words[2]) >> 16
-        if not trades:
-            return flat(first)._replace(close=last)
+        trades = max(1, instrument.trades_a_day * ((1 << 15) + words[2]) >> 16)
         steps: int = 10**instrument.size_scale
         size = max(trades, int(trades * _TRADE_DOLLARS * steps / self._dollars(instrument.base, day)) * words[3] >> 15)
         bought = size * ((3 << 14) + words[4]) // (5 << 15)
