@@ -161,12 +161,17 @@ class ListedInstrument(Instrument):
     """What must stay the same for it to be the same instrument: kind, assets, expiry, token index, as one text."""
 
 
-class Symbol(Instrument):
-    """One instrument under its canonical name."""
+class _Named(_Model):
+    """Stands last among the bases of Symbol, so that its fields come first."""
 
     id: Annotated[str, Field(description="`exchange:symbol`.", examples=["binance_futures:BTC-USDT-PERP"])]
     exchange: str
     symbol: Annotated[str, Field(description="The canonical name.", examples=["BTC-USDT-PERP"])]
+
+
+class Symbol(Instrument, _Named):
+    """One instrument under its canonical name."""
+
     aliases: Annotated[tuple[str, ...], Field(description="Former canonical names; they still resolve.")]
     delisted_at: Annotated[EpochMs | None, Field(description="When we saw it leave the listing or be delisted.")]
     first_seen_at: EpochMs
