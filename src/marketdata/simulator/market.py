@@ -89,7 +89,7 @@ class Market:
     def __init__(self, seed: int) -> None:
         """A market; equal seeds make equal markets."""
         self.seed = seed
-        self._seed = seed.to_bytes(8, "big", signed=True)
+        self._seed = (seed % (1 << 64)).to_bytes(8, "big")
         self._knot = lru_cache(1 << 16)(self._make_knot)
         self._dollars = lru_cache(1 << 15)(self._make_dollars)
         self._day = lru_cache(1 << 13)(self._make_day)
