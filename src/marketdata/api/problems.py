@@ -20,13 +20,8 @@ from marketdata.core.errors import (
     MarketDataError,
     UnknownExchange,
     UnsupportedInterval,
-    UpstreamBadData,
     UpstreamBanned,
-    UpstreamBlocked,
-    UpstreamError,
-    UpstreamFailure,
     UpstreamRateLimited,
-    UpstreamTimeout,
     UpstreamUnavailable,
 )
 from marketdata.logs import request_id
@@ -67,21 +62,6 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "upstream-timeout": (504, "The exchange did not answer in time"),
 }
 """Every code with its status and title."""
-
-_ERROR_CODES: Mapping[type[MarketDataError], str] = {
-    UnsupportedInterval: "unsupported-interval",
-    UnknownExchange: "unknown-exchange",
-    UpstreamBadData: "upstream-bad-data",
-    UpstreamFailure: "upstream-error",
-    UpstreamTimeout: "upstream-timeout",
-    UpstreamUnavailable: "upstream-unavailable",
-    UpstreamRateLimited: "upstream-rate-limited",
-    UpstreamBanned: "upstream-banned",
-    UpstreamBlocked: "upstream-blocked",
-    UpstreamError: "upstream-error",
-    DatabaseUnavailable: "database-unavailable",
-}
-"""What each error of the tree is called outside; one that is missing here, bases included, is a defect."""
 
 _STATUS_CODES: Mapping[int, str] = {
     400: "invalid-request",
@@ -154,8 +134,8 @@ def render(scope: Scope, problem: Problem) -> Response:
 
 
 def _from_error(error: MarketDataError, clock: Clock) -> Problem | None:
-    code = next((_ERROR_CODES[kind] for kind in type(error).__mro__ if kind in _ERROR_CODES), None)
-    if code is None:
+    """None for an error that no request should ever meet: a defect."""
+    if PROBLEMS.get(error.code, (500, ""))[0] == 500:
         return None
     members: dict[str, object] = {}
     detail = str(error)
@@ -174,7 +154,7 @@ def _from_error(error: MarketDataError, clock: Clock) -> Problem | None:
             members = {"retry_after": _RETRY_S}
         case _:
             pass
-    problem = Problem(code, detail)
+    problem = Problem(error.code, detail)
     problem.members.update(members)
     return problem
 

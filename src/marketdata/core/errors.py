@@ -1,4 +1,6 @@
-"""The one tree of errors. Each carries what its handler needs; HTTP status codes are the API's business alone.
+"""The one tree of errors. Each carries what its handler needs, and the code by which it is known outside.
+
+HTTP status codes are the API's business alone.
 
 MarketDataError
 ├── RequestError              the caller can mend it
@@ -21,11 +23,16 @@ MarketDataError
     └── AlreadyRunning        another process holds the place (`what`)
 """
 
+from typing import ClassVar
+
 from marketdata.core.models import ExchangeId, Source
 
 
 class MarketDataError(Exception):
     """Anything that this product reports by name."""
+
+    code: ClassVar[str] = "internal-error"
+    """What it is called outside: in a problem document, in the record of a sync."""
 
 
 class RequestError(MarketDataError):
@@ -34,6 +41,8 @@ class RequestError(MarketDataError):
 
 class UnsupportedInterval(RequestError):
     """The exchange does not offer the interval natively."""
+
+    code = "unsupported-interval"
 
     def __init__(self, exchange: ExchangeId, supported: tuple[str, ...]) -> None:
         """`supported`: the intervals that it does offer."""
@@ -44,6 +53,8 @@ class UnsupportedInterval(RequestError):
 class UnknownExchange(RequestError):
     """No adapter is registered under the name."""
 
+    code = "unknown-exchange"
+
     def __init__(self, supported: tuple[str, ...]) -> None:
         """`supported`: the registered exchanges."""
         super().__init__(f"no such exchange; known are {', '.join(supported)}")
@@ -52,6 +63,8 @@ class UnknownExchange(RequestError):
 
 class InvalidSetting(RequestError):
     """A setting has a value that cannot work."""
+
+    code = "invalid-setting"
 
     def __init__(self, setting: str, message: str) -> None:
         """`setting`: the name of the environment variable."""
@@ -62,6 +75,8 @@ class InvalidSetting(RequestError):
 class UpstreamError(MarketDataError):
     """An exchange did not give a usable answer."""
 
+    code = "upstream-error"
+
     def __init__(self, exchange: ExchangeId, message: str) -> None:
         """`message` speaks to the caller and holds nothing that the exchange sent verbatim."""
         super().__init__(f"{exchange}: {message}")
@@ -70,6 +85,8 @@ class UpstreamError(MarketDataError):
 
 class UpstreamBadData(UpstreamError):
     """The exchange's answer breaks a rule; it is neither passed on nor repaired."""
+
+    code = "upstream-bad-data"
 
     def __init__(self, exchange: ExchangeId, rule: str, candle: int | None = None) -> None:
         """`candle`: the open time of the offending candle, epoch ms, where there is one."""
@@ -99,6 +116,8 @@ class UpstreamRefused(UpstreamError):
 class UpstreamTimeout(UpstreamError):
     """No whole answer within the deadline."""
 
+    code = "upstream-timeout"
+
     def __init__(self, exchange: ExchangeId, deadline_s: float) -> None:
         """`deadline_s`: how long we waited."""
         super().__init__(exchange, f"no whole answer within {deadline_s:g} s")
@@ -107,6 +126,8 @@ class UpstreamTimeout(UpstreamError):
 
 class UpstreamUnavailable(UpstreamError):
     """The exchange cannot be reached, or says that it is down."""
+
+    code = "upstream-unavailable"
 
     def __init__(self, exchange: ExchangeId, message: str, retry_after_s: float | None = None) -> None:
         """`retry_after_s`: when to ask again, where known."""
@@ -117,6 +138,8 @@ class UpstreamUnavailable(UpstreamError):
 class UpstreamRateLimited(UpstreamError):
     """The exchange's budget is spent, by our own count or by its answer."""
 
+    code = "upstream-rate-limited"
+
     def __init__(self, exchange: ExchangeId, retry_after_s: float | None) -> None:
         """`retry_after_s`: when there is budget again, where known."""
         super().__init__(exchange, "its request budget is spent for now")
@@ -126,6 +149,8 @@ class UpstreamRateLimited(UpstreamError):
 class UpstreamBanned(UpstreamError):
     """The exchange has banned this address for a while."""
 
+    code = "upstream-banned"
+
     def __init__(self, exchange: ExchangeId, until_ms: int | None) -> None:
         """`until_ms`: end of the ban, epoch ms, where the exchange said it."""
         super().__init__(exchange, "has banned this address for a while")
@@ -134,6 +159,8 @@ class UpstreamBanned(UpstreamError):
 
 class UpstreamBlocked(UpstreamError):
     """The exchange does not serve this address or region at all."""
+
+    code = "upstream-blocked"
 
     def __init__(self, exchange: ExchangeId, status: int) -> None:
         """`status`: the HTTP status of its answer."""
@@ -148,9 +175,13 @@ class StoreError(MarketDataError):
 class DatabaseUnavailable(StoreError):
     """The database cannot be reached or did not answer in time."""
 
+    code = "database-unavailable"
+
 
 class SourceMismatch(StoreError):
     """The database belongs to another source of data; nothing is mixed."""
+
+    code = "source-mismatch"
 
     def __init__(self, stored: Source, offered: Source) -> None:
         """`stored`: whose data it holds; `offered`: what was about to be written."""
@@ -165,6 +196,8 @@ class SourceMismatch(StoreError):
 class SyncRefused(StoreError):
     """A listing that must not be applied."""
 
+    code = "sync-refused"
+
     def __init__(self, reason: str) -> None:
         """`reason`: what is wrong with it."""
         super().__init__(reason)
@@ -173,6 +206,8 @@ class SyncRefused(StoreError):
 
 class AlreadyRunning(StoreError):
     """Another process already does this here."""
+
+    code = "already-running"
 
     def __init__(self, what: str) -> None:
         """`what`: the command and where it runs."""

@@ -5,24 +5,10 @@ still hold when the outcome is applied: if another sync was applied meanwhile, t
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from marketdata.core.clock import Clock
-from marketdata.core.errors import (
-    AlreadyRunning,
-    DatabaseUnavailable,
-    MarketDataError,
-    SourceMismatch,
-    SyncRefused,
-    UpstreamBadData,
-    UpstreamBanned,
-    UpstreamBlocked,
-    UpstreamError,
-    UpstreamRateLimited,
-    UpstreamTimeout,
-    UpstreamUnavailable,
-)
+from marketdata.core.errors import AlreadyRunning, DatabaseUnavailable, MarketDataError, SyncRefused
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import Listing, Source
 from marketdata.store.engine import Database
@@ -42,20 +28,6 @@ from marketdata.syncer.guard import guard
 from marketdata.syncer.validate import validate
 
 logger = logging.getLogger(__name__)
-
-_ERROR_CODES: Mapping[type[MarketDataError], str] = {
-    UpstreamBadData: "upstream-bad-data",
-    UpstreamTimeout: "upstream-timeout",
-    UpstreamUnavailable: "upstream-unavailable",
-    UpstreamRateLimited: "upstream-rate-limited",
-    UpstreamBanned: "upstream-banned",
-    UpstreamBlocked: "upstream-blocked",
-    UpstreamError: "upstream-error",
-    SourceMismatch: "source-mismatch",
-    SyncRefused: "sync-refused",
-    MarketDataError: "internal-error",
-}
-"""What a failed run says of the error; where the API has a problem for it, by its code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +149,7 @@ async def record_failure(
             finished_at=finished_at_ms,
             outcome="refused" if isinstance(error, SyncRefused) else "failed",
             generation=states[exchange].generation if exchange in states else 0,
-            error_code=next(_ERROR_CODES[kind] for kind in type(error).__mro__ if kind in _ERROR_CODES),
+            error_code=error.code,
             error_detail=str(error),
         )
         await insert_run(connection, run)
