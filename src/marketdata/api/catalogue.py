@@ -1,6 +1,5 @@
 """The metadata in memory: a whole snapshot per generation, swapped at once, served on when the database is away."""
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,15 +8,11 @@ from typing import Self
 
 from marketdata.api.problems import Problem, not_ready
 from marketdata.core.models import ExchangeId, Source, Symbol
+from marketdata.core.naming import canonical_spelling
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import ExchangeState, list_exchanges
 from marketdata.store.installation import get_source
 from marketdata.store.symbols import StoredSymbol, list_stored
-
-
-def spelled(name: str) -> str:
-    """`name` as symbols are spelled: NFC, upper case."""
-    return unicodedata.normalize("NFC", name).upper()
 
 
 class Instruments:
@@ -38,12 +33,12 @@ class Instruments:
         exact = self._by_exchange_symbol.get(name)
         if exact is not None:
             return exact
-        ours = spelled(name)
+        ours = canonical_spelling(name)
         return self._by_symbol.get(ours) or self._by_alias.get(ours)
 
     def matches(self, name: str) -> list[Symbol]:
         """Every instrument that anyone calls so, by symbol; letter case counts only where it tells two apart."""
-        return self._by_any.get(spelled(name), [])
+        return self._by_any.get(canonical_spelling(name), [])
 
     def is_replaced(self, symbol: Symbol) -> bool:
         """Whether its exchange symbol now belongs to another instrument, so that its candles cannot be asked for."""
@@ -59,7 +54,7 @@ def _index(symbols: Iterable[Symbol]) -> Mapping[str, list[Symbol]]:
     index: dict[str, list[Symbol]] = defaultdict(list)
     for symbol in symbols:
         names = (symbol.symbol, symbol.id, symbol.exchange_symbol, symbol.ccxt_symbol, *symbol.aliases)
-        for name in {spelled(name) for name in names if name is not None}:
+        for name in {canonical_spelling(name) for name in names if name is not None}:
             index[name].append(symbol)
     return dict(index)
 

@@ -9,12 +9,13 @@ from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from pydantic import BaseModel, Field
 
 from marketdata.api.auth import METADATA_READ
-from marketdata.api.catalogue import Catalogue, spelled
+from marketdata.api.catalogue import Catalogue
 from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage, whole
 from marketdata.api.openapi import access_problems, problems
 from marketdata.core.models import Kind, Status, Symbol
+from marketdata.core.naming import canonical_spelling
 
 SYMBOLS_PATH = "/v1/symbols"
 
@@ -99,7 +100,7 @@ def _matching(
 
 
 def _is_same_asset(wanted: str | None, asset: str | None) -> bool:
-    return wanted is None or (asset is not None and spelled(asset) == spelled(wanted))
+    return wanted is None or (asset is not None and canonical_spelling(asset) == canonical_spelling(wanted))
 
 
 @router.get(
