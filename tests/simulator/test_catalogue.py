@@ -34,12 +34,11 @@ def test_there_is_enough_of_everything_since_the_end_of_2023(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 7, -3, 1 << 70])
 def test_no_name_comes_twice_and_announcements_are_in_order(seed: int) -> None:
-    coming: Iterator[Entry]
-    for coming in (contracts(seed, 30), perps(seed, 30)):
-        listed = [
-            entry.instrument
-            for entry in takewhile(lambda entry: entry.instrument.life.announced_ms < MANY_YEARS_MS, coming)
-        ]
+    futures: Iterator[Entry] = contracts(seed, 30)
+    perpetuals: Iterator[Entry] = perps(seed, 30)
+    for coming in (futures, perpetuals):
+        instruments = (entry.instrument for entry in coming)
+        listed = list(takewhile(lambda instrument: instrument.life.announced_ms < MANY_YEARS_MS, instruments))
         names = [instrument.symbol for instrument in listed]
         assert len(names) == len(set(names)) > 200
         announced = [instrument.life.announced_ms for instrument in listed]

@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +108,12 @@ def test_trading_ends_in_the_middle_of_a_candle() -> None:
     last = MARKET.bar(thing, day_ms, day_ms + DAY_MS, NOW_MS)
     assert last == join(minutes(thing, day_ms, ended_ms))
     assert thing.last_ms(NOW_MS) == ended_ms - 1
+
+
+def test_of_a_time_outside_its_life_there_is_no_bar() -> None:
+    for start_ms in (LISTED_MS - DAY_MS, NOW_MS + DAY_MS):
+        with pytest.raises(ValueError, match="has not traded"):
+            MARKET.bar(BUSY, start_ms, start_ms + HOUR_MS, NOW_MS)
 
 
 def test_equal_seeds_make_equal_markets() -> None:

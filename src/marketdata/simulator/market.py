@@ -115,6 +115,8 @@ class Market:
         """
         start_ms = max(start_ms, instrument.life.listed_ms)
         end_ms = min(end_ms, instrument.last_ms(now_ms) + 1)
+        if start_ms >= end_ms:
+            raise ValueError(f"{instrument.symbol} has not traded in that time")
         minute_ms = end_ms - end_ms % MINUTE_MS
         pieces = list(self._pieces(instrument, start_ms, minute_ms))
         if minute_ms < end_ms:
