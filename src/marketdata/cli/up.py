@@ -134,6 +134,7 @@ class _Platform:
         for run in runs.values():
             if run.error_code == "source-mismatch":
                 raise StoreError(run.error_detail)
+        await self._wait_for(self._answers(f"{address}/health/live"))
         has_metadata = await find_instrument(database, self._exchanges) is not None
         ready = has_metadata and await self._wait_for(is_ready)
 
