@@ -1,5 +1,6 @@
 """The OpenAPI document is whole: clients are generated from it."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,7 +101,12 @@ def test_candle_parameters_are_those_that_are_understood(document: dict[str, Any
         assert [parameter["name"] for parameter in parameters if parameter["in"] == "query"] == list(known)
 
 
-async def test_the_docs_page(api: Api) -> None:
+async def test_the_docs_page_needs_nothing_from_elsewhere(api: Api) -> None:
     page = await api.http.get("/docs")
-    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assets = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(assets) == 3
+    for asset in assets:
+        assert asset.startswith("/docs/assets/")
+        assert (await api.http.get(asset)).status_code == 200
     assert "/openapi.json" in page.text

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 from marketdata import __version__
 from marketdata.api.auth import Tokens
 from marketdata.api.catalogue import Catalogue
+from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
 from marketdata.api.openapi import complete
 from marketdata.api.problems import ERRORS_PATH, errors_page, handle
@@ -72,6 +73,7 @@ def create_app(
         # whatever else is raised passes on to the Envelope, which answers it in the same way
         exception_handlers={HTTPException: handle, RequestValidationError: handle},
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
         telemetry={
             "tracing": False,
@@ -86,6 +88,7 @@ def create_app(
     for module in (token, exchanges, symbols, operations, health):
         app.include_router(module.router)
     app.add_route(ERRORS_PATH, _get_errors_page, include_in_schema=False)
+    add_docs(app)
     return app
 
 
