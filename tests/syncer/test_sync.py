@@ -1,7 +1,6 @@
 """A sync from a real socket into a real database."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -24,10 +23,10 @@ from marketdata.store.syncs import NewSyncRun, list_runs
 from marketdata.syncer.sync import sync_exchange
 from tests.fake_exchange import Answer, fake_exchange, http
 from tests.syncer.conftest import NOW_MS
+from tests.syncer.products import NOT_FOUND, Row, product, products
 
 PREFIXES = {"binance_futures": "binance", "hyperliquid": "hyperliquid", "coinbase": "coinbase"}
 COINBASE = ExchangeId("coinbase")
-NOT_FOUND = http(b"{}", "404 Not Found")
 HOUR_MS = 3_600_000
 YEAR_MS = 365 * 24 * HOUR_MS
 
@@ -36,31 +35,6 @@ YEAR_MS = 365 * 24 * HOUR_MS
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
     async with open_http() as client:
         yield client
-
-
-def product(base: str, **more: object) -> dict[str, object]:
-    """A row of Coinbase's `GET /products`, as its documentation shows it."""
-    return {
-        "id": f"{base}-USD",
-        "base_currency": base,
-        "quote_currency": "USD",
-        "quote_increment": "0.01",
-        "base_increment": "0.00000001",
-        "display_name": f"{base}/USD",
-        "min_market_funds": "1",
-        "margin_enabled": False,
-        "post_only": False,
-        "limit_only": False,
-        "cancel_only": False,
-        "status": "online",
-        "status_message": "",
-        "trading_disabled": False,
-        "fx_stablecoin": False,
-        "max_slippage_percentage": "0.02",
-        "auction_mode": False,
-        "high_bid_limit_percentage": "",
-        **more,
-    }
 
 
 async def stored(database: Database, exchange: str = COINBASE) -> dict[str, StoredSymbol]:
@@ -122,7 +96,7 @@ async def test_the_first_sync_stores_all(
 async def test_an_unchanged_listing_costs_a_handful_of_statements_and_writes_no_symbol(
     database: Database, postgres_url: str, clock: ManualClock, client: httpx2.AsyncClient
 ) -> None:
-    listing = http(json.dumps([product(f"A{number}") for number in range(2000)]).encode())
+    listing = products(product(f"A{number}") for number in range(2000))
     async with fake_exchange(NOT_FOUND, listing) as exchange:
         fetcher = Fetcher(get_adapter("coinbase"), client, clock, exchange.url)
         with statements(database) as sent:
@@ -164,10 +138,8 @@ async def test_what_changed_is_stored_and_told(
     database: Database, clock: ManualClock, client: httpx2.AsyncClient
 ) -> None:
     first = [product("BTC"), product("ETH"), product("OLD"), product("LONG", base_currency="OTHER")]
-    second = [product("BTC", quote_increment="0.010"), product("ETH"), product("NEW"), {"id": "BAD-USD"}]
-    async with fake_exchange(
-        NOT_FOUND, http(json.dumps(first).encode()), http(json.dumps(second).encode())
-    ) as coinbase:
+    second: list[Row] = [product("BTC", quote_increment="0.010"), product("ETH"), product("NEW"), {"id": "BAD-USD"}]
+    async with fake_exchange(NOT_FOUND, products(first), products(second)) as coinbase:
         fetcher = Fetcher(get_adapter("coinbase"), client, clock, coinbase.url)
         run = await sync_exchange(database, fetcher, clock)
         assert run.report.base_mismatches == ("LONG-USD",)
@@ -196,10 +168,9 @@ async def test_what_changed_is_stored_and_told(
     ],
 )
 async def test_an_empty_listing_is_refused(
-    listing: list[object], detail: str, database: Database, clock: ManualClock, client: httpx2.AsyncClient
+    listing: list[Row], detail: str, database: Database, clock: ManualClock, client: httpx2.AsyncClient
 ) -> None:
-    good, empty = json.dumps([product("BTC")]).encode(), json.dumps(listing).encode()
-    async with fake_exchange(NOT_FOUND, http(good), http(empty)) as coinbase:
+    async with fake_exchange(NOT_FOUND, products([product("BTC")]), products(listing)) as coinbase:
         fetcher = Fetcher(get_adapter("coinbase"), client, clock, coinbase.url)
         await sync_exchange(database, fetcher, clock)
         before = (await state(database), await stored(database))

@@ -96,7 +96,10 @@ def _told(change: "SymbolChange") -> str:
     """One change in one line."""
     if change.change == "listed":
         return f"{change.symbol} listed"
-    fields = ", ".join(f"{name} {_value(old)} → {_value(new)}" for name, (old, new) in change.fields.items())
+    left_out = {"delisted_at", "listed"} if change.change != "changed" else {"delisted_at"}
+    fields = ", ".join(
+        f"{name} {_value(old)} → {_value(new)}" for name, (old, new) in change.fields.items() if name not in left_out
+    )
     return f"{change.symbol} {change.change}: {fields}"
 
 

@@ -1,0 +1,91 @@
+"""The services as commands: they start, say how they are, and end in order on a signal."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from marketdata.store.engine import Database
+from marketdata.store.syncs import last_runs
+from tests.cli.command import MARKETDATA, environment, marketdata
+from tests.fake_exchange import fake_exchange
+from tests.syncer.products import NOT_FOUND, product, products
+
+PATIENCE_S = 60
+
+
+@asynccontextmanager
+async def service(folder: Path, *arguments: str, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        MARKETDATA, *arguments, cwd=folder, env=environment(**settings), stdin=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def stop(process: asyncio.subprocess.Process, number: int) -> int:
+    process.send_signal(number)
+    async with asyncio.timeout(PATIENCE_S):
+        return await process.wait()
+
+
+async def get(url: str) -> httpx2.Response:
+    """The answer, as soon as there is a server."""
+    async with asyncio.timeout(PATIENCE_S), httpx2.AsyncClient() as http:
+        while True:
+            try:
+                return await http.get(url)
+            except httpx2.ConnectError:
+                await asyncio.sleep(0.05)
+
+
+def free_port() -> str:
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return str(tried.getsockname()[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_simulator(number: int, tmp_path: Path) -> None:
+    port = free_port()
+    async with service(tmp_path, "simulate", "--port", port, "--seed", "7") as process:
+        about = (await get(f"http://127.0.0.1:{port}/_control/about")).json()
+        assert (about["source"], about["seed"]) == ("simulated", 7)
+        assert await stop(process, number) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_api(number: int, postgres_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    async with service(tmp_path, "api", database_url=postgres_url, port=port) as process:
+        assert (await get(f"http://127.0.0.1:{port}/health/ready")).json()["code"] == "metadata-not-ready"
+        assert await stop(process, number) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_syncer_and_its_health(number: int, database: Database, postgres_url: str, tmp_path: Path) -> None:
+    settings = {"database_url": postgres_url, "exchanges": "coinbase"}
+    unhealthy = await asyncio.to_thread(marketdata, tmp_path, "syncer", "--health", **settings)
+    assert (unhealthy.returncode, unhealthy.stderr) == (1, "error: no syncer has tried to sync coinbase for too long\n")
+    async with (
+        fake_exchange(NOT_FOUND, products([product("BTC")])) as coinbase,
+        service(tmp_path, "syncer", coinbase_url=coinbase.url, **settings) as process,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        synced = False
+        while not synced:
+            async with database.transaction() as connection:
+                synced = bool(await last_runs(connection))
+        healthy = await asyncio.to_thread(marketdata, tmp_path, "syncer", "--health", **settings)
+        assert (healthy.returncode, healthy.stdout, healthy.stderr) == (0, "", "")
+        assert await stop(process, number) == 0
