@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -17,7 +18,6 @@ from marketdata.core.clock import SystemClock
 DEFAULT_SCOPES = ("candles:read", "metadata:read")
 _SCOPES = (*DEFAULT_SCOPES, "admin")
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_COLUMNS = ("client_id", "name", "scopes", "state", "created", "expires", "last_used")
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, disable and rotate the API's clients.")
 
@@ -78,15 +78,11 @@ def list_all(as_json: Json = False) -> None:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False, markup=False)
-    lines = [[_cell(row[column]) for column in _COLUMNS] for row in rows]
     if console.is_terminal:
-        table = Table(*_COLUMNS)
-        for line in lines:
-            table.add_row(*line)
-        console.print(table)
+        console.print(_table(rows))
     else:
-        for line in lines:
-            typer.echo("\t".join(line))
+        for row in rows:
+            typer.echo("\t".join(map(_cell, row.values())))
 
 
 @app.command(epilog="Example: marketdata clients disable mdc_0123456789abcdef")
@@ -156,6 +152,16 @@ def _iso(time_ms: int | None) -> str | None:
     if time_ms is None:
         return None
     return datetime.fromtimestamp(time_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> Table:
+    """For a person: whole ids, times to the day."""
+    table = Table("client id", "name", "scopes", "state", "expires", "last used", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for row in rows:
+        expires, last_used = (_cell(row[name])[:10] for name in ("expires", "last_used"))
+        table.add_row(*(_cell(row[name]) for name in ("client_id", "name", "scopes", "state")), expires, last_used)
+    return table
 
 
 def _cell(value: object) -> str:
