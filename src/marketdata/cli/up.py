@@ -15,7 +15,7 @@ from marketdata.cli.failures import needs
 from marketdata.cli.services import free_port
 from marketdata.cli.settings import environment, read_settings
 from marketdata.core.clock import SystemClock
-from marketdata.core.errors import StoreError
+from marketdata.core.errors import InvalidSetting, StoreError
 from marketdata.core.fetch import is_answering, open_http
 from marketdata.core.models import ExchangeId
 from marketdata.core.settings import load_exchange_settings
@@ -80,11 +80,14 @@ class _Platform:
         self._clock = SystemClock()
         self._exchanges = read_settings(load_exchange_settings).exchanges
         self._parts: list[Part] = []
+        self._http = open_http()
         self._environment = environment(
             MARKETDATA_DATABASE_URL=url, MARKETDATA_HOST=api.host, MARKETDATA_PORT=str(api.port)
         )
         if demo:
             self._exchanges = tuple(exchange for exchange in self._exchanges if exchange in _SIMULATED)
+            if not self._exchanges:
+                raise InvalidSetting("MARKETDATA_EXCHANGES", f"the demo simulates {', '.join(_SIMULATED)} only")
             self._environment["MARKETDATA_EXCHANGES"] = ",".join(self._exchanges)
 
     async def run(self) -> None:
@@ -92,8 +95,7 @@ class _Platform:
         from marketdata.store.engine import Database
         from marketdata.store.migrate import migrate
 
-        async with AsyncExitStack() as running:
-            self._http = await running.enter_async_context(open_http())
+        async with self._http, AsyncExitStack() as running:
             simulator = self._start_simulator(running) if self._demo else None
             migrate(self._url)
             self._start(running, "API", "--quiet", "api")
