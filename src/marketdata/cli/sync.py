@@ -88,6 +88,10 @@ def _print_run(console: Console, run: "NewSyncRun") -> None:
     is_first = run.added == run.listed
     lines = [] if is_first else [(_MARKS[change.change], _told(change)) for change in run.report.changes]
     lines += [("!", f"refused {refusal.exchange_symbol}: {refusal.reason}") for refusal in run.report.refused]
+    if run.report.clashes:
+        lines.append(("!", f"clashing names: {', '.join(run.report.clashes)}"))
+    if run.report.unclassified:
+        lines.append(("!", f"bases that look multiplied, not classified: {', '.join(run.report.unclassified)}"))
     for mark, told in lines:
         console.print(Text.assemble("  ", (mark, _COLOURS[mark]), " ", told), soft_wrap=True)
 

@@ -68,12 +68,8 @@ async def _sync_once(database: Database, fetcher: Fetcher, clock: Clock) -> bool
 
 def summary(run: NewSyncRun) -> str:
     """A successful run in one line."""
-    counts = {
-        "new": run.added,
-        "changed": run.changed,
-        "delisted": run.delisted,
-        "relisted": run.relisted,
-        "refused": run.refused,
-    }
-    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return f"{run.listed} instruments, {told or 'nothing new'}"
+    changes = {"new": run.added, "changed": run.changed, "delisted": run.delisted, "relisted": run.relisted}
+    told = [f"{count} {what}" for what, count in changes.items() if count] or ["nothing new"]
+    reported = {"refused": run.refused, "clashing": run.clashes, "unclassified": run.unclassified}
+    told += [f"{count} {what}" for what, count in reported.items() if count]
+    return f"{run.listed} instruments, {', '.join(told)}"
