@@ -26,7 +26,7 @@ def api() -> None:
     with needs("api"):
         import uvloop
 
-        from marketdata.api.service import serve
+        from marketdata.api.server import serve
         from marketdata.api.settings import ApiSettings
     settings = read_settings(ApiSettings)
     exchanges = read_settings(load_exchange_settings)

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from marketdata.api.app import create_app
-from marketdata.api.service import Server, listen, serve
+from marketdata.api.server import Server, listen, serve
 from marketdata.api.settings import ApiSettings
 from marketdata.core.clock import SystemClock
 from marketdata.core.errors import InvalidSetting
