@@ -194,6 +194,30 @@ def test_what_an_exchange_has_forgotten_is_said() -> None:
     assert page.warnings[0].code == "no-longer-served"
 
 
+def test_what_is_forgotten_is_said_although_the_exchange_s_time_is_cut_to_seconds() -> None:
+    border = T0 + 9_000 * MINUTE_MS
+    fetcher = SeriesFetcher("hyperliquid", series([True] * 9001), now_ms=border - 1)  # it has the next minute already
+    page = asyncio.run(get_candles(fetcher, ask(10, T0)))
+    assert [warning.code for warning in page.warnings] == ["no-longer-served"]
+
+
+@pytest.mark.parametrize("start_ms", [None, T0])
+def test_nothing_at_all_of_what_reaches_back_too_far_is_not_a_whole_answer(start_ms: int | None) -> None:
+    fetcher = SeriesFetcher("hyperliquid", series([True]), now_ms=T0 + 5002 * MINUTE_MS)
+    fetcher.rows = []
+    page = asyncio.run(get_candles(fetcher, ask(1, start_ms)))
+    assert (page.candles, page.complete) == ([], False)
+    assert [(warning.code, warning.end) for warning in page.warnings] == [("no-longer-served", T0 + 2 * MINUTE_MS)]
+
+
+def test_a_start_at_the_end_of_time_is_an_empty_range() -> None:
+    fetcher = SeriesFetcher("binance_futures", [])
+    asked = CandleRange("X", Interval.MONTH_1, 253_402_300_799_999, None, 10)
+    assert asyncio.run(get_candles(fetcher, asked)).candles == []
+    assert asyncio.run(get_candles(fetcher, msgspec.structs.replace(asked, order="desc"))).candles == []
+    assert fetcher.calls == []
+
+
 def test_a_young_instrument_has_lost_nothing() -> None:
     fetcher = SeriesFetcher("hyperliquid", series([True] * 1001, first_ms=T0 + 8000 * MINUTE_MS))
     page = asyncio.run(get_candles(fetcher, ask(10, T0)))

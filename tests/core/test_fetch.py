@@ -139,15 +139,31 @@ async def test_an_exchange_that_says_stop_is_not_asked_again(
         asking = Fetcher(BINANCE, client, clock, exchange.url)
         with pytest.raises(kind):
             await asking.candles(QUERY)
-        assert asking.banned_until_ms == T0 + silent_s * 1000
+        assert asking.banned_until_ms == (T0 + silent_s * 1000 if kind is UpstreamBanned else None)
         clock.advance(silent_s * 1000 - 1)
-        with pytest.raises(UpstreamRateLimited):
+        with pytest.raises(kind):
             await asking.candles(QUERY)
         assert len(exchange.requests) == 1
         clock.advance(1)
         with pytest.raises(kind):
             await asking.candles(QUERY)
         assert len(exchange.requests) == 2
+
+
+async def test_a_late_refusal_does_not_cut_a_ban_short(client: httpx2.AsyncClient) -> None:
+    banned = http(b'{"code":-1003,"msg":"IP banned until 1767225700000."}', "418 I'm a teapot")
+    async with fake_exchange(banned, http(b"{}", "429 Too Many Requests")) as exchange:
+        asking = Fetcher(BINANCE, client, ManualClock(T0), exchange.url)
+        first, second = await asyncio.gather(asking.candles(QUERY), asking.candles(QUERY), return_exceptions=True)
+        assert {type(first), type(second)} == {UpstreamBanned, UpstreamRateLimited}
+        assert asking.banned_until_ms == T0 + 100_000
+
+
+async def test_an_absurd_wait_is_not_believed(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(http(b"{}", "429 Too Many Requests", f"Retry-After: {'9' * 400}\r\n")) as exchange:
+        with pytest.raises(UpstreamRateLimited) as caught:
+            await fetcher(client, exchange).candles(QUERY)
+    assert caught.value.retry_after_s is None
 
 
 async def test_a_spent_budget_waits_a_little_and_then_says_how_long(client: httpx2.AsyncClient) -> None:
@@ -199,6 +215,20 @@ async def test_nothing_but_the_exchange_itself_is_live(
         assert await fetcher(client, exchange).source() is source
     assert exchange.requests[0].startswith(b"GET /_control/about ")
     assert await Fetcher(BINANCE, client, SystemClock()).source() is Source.LIVE
+
+
+async def test_whose_data_it_is_may_change_while_we_run(client: httpx2.AsyncClient) -> None:
+    clock = ManualClock(T0)
+    answers = http(b'{"source":"recorded"}'), http(b"", "502 Bad Gateway"), http(b'{"source":"simulated"}')
+    async with fake_exchange(*answers) as exchange:
+        asking = Fetcher(BINANCE, client, clock, exchange.url)
+        assert await asking.source() is Source.RECORDED
+        assert await asking.source(max_age_s=5) is Source.RECORDED
+        with pytest.raises(UpstreamUnavailable):
+            await asking.source()
+        clock.advance(5000)
+        assert await asking.source(max_age_s=5) is Source.SIMULATED
+        assert len(exchange.requests) == 3
 
 
 async def test_a_listing_is_all_parts_or_nothing(client: httpx2.AsyncClient) -> None:

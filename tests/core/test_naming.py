@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from marketdata.core.models import Kind, ListedInstrument, Status
 from marketdata.core.naming import assign_names, canonical_spelling, symbol_name
@@ -49,6 +51,13 @@ def test_a_future_without_an_expiry_is_a_mistake_of_the_caller() -> None:
 
 def test_spelling_is_nfc_and_upper_case() -> None:
     assert canonical_spelling("e\u0301k*?币") == "ÉK*?币"
+
+
+@given(st.text())
+@example("\u0390")
+def test_a_canonical_spelling_is_its_own(text: str) -> None:
+    once = canonical_spelling(text)
+    assert canonical_spelling(once) == once
 
 
 def test_base_plus_quote_wins_within_one_listing() -> None:

@@ -22,6 +22,9 @@ POLL_S: Final = 2.0
 """How long news in the database may go unnoticed."""
 
 
+SOURCE_AGE_S: Final = 5.0
+"""How long an answer of a simulator about whose data it serves is believed."""
+
 STALE_INTERVALS: Final = 3
 """Metadata is stale when this many sync intervals have passed without a success."""
 

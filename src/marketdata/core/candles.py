@@ -20,6 +20,8 @@ MAX_CALLS = 20
 
 MAX_GAPS = 1000
 
+_TIME_LAG_MS = 1000
+
 
 class CandleRange(msgspec.Struct, frozen=True):
     """Which candles, frozen: `start_ms ≤ open_time < end_ms`, at most `limit`, times in epoch ms.
@@ -83,10 +85,7 @@ async def get_candles(fetcher: Fetcher, asked: CandleRange) -> CandlePage:
         raise UnsupportedInterval(fetcher.adapter.exchange, tuple(one.interval for one in capabilities.intervals))
     search = _Search(fetcher, spec, asked, await fetcher.now_ms())
     try:
-        if asked.order == "asc" and asked.start_ms is not None:
-            await search.upward(asked.start_ms)
-        else:
-            await search.downward(asked.start_ms or 0)
+        await search.run()
     except UpstreamRefused as refusal:
         detail = f"{fetcher.adapter.exchange} lists this instrument and does not serve its candles: {refusal.reason}"
         return CandlePage(
@@ -105,7 +104,10 @@ class _Search:
         self._spec = spec
         self._asked = asked
         self._now_ms = now_ms
+        self._is_upward = asked.order == "asc" and asked.start_ms is not None
         self._end_ms = self._last_end()
+        start_ms = asked.start_ms or 0
+        self._start_ms = ceil_open(spec, start_ms) if start_ms < self._end_ms else self._end_ms
         self._unsure_of_forming = not asked.include_partial and floor_open(spec, now_ms) is None
         self._need = asked.limit + self._unsure_of_forming
         self._found: list[Candle] = []  # ascending
@@ -122,38 +124,37 @@ class _Search:
                 end_ms = min(end_ms, forming)
         return ceil_open(self._spec, end_ms)
 
-    async def upward(self, start_ms: int) -> None:
+    async def run(self) -> None:
+        """Ask until the page is full, the range is exhausted or the calls are spent."""
+        await (self._upward() if self._is_upward else self._downward())
+
+    async def _upward(self) -> None:
         """Collect the oldest candles of the range."""
-        position = ceil_open(self._spec, start_ms)
-        fruitless = 0
+        position = self._start_ms
         while position < self._end_ms and len(self._found) < self._need and self._calls < MAX_CALLS:
             missing = self._need - len(self._found)
-            window = self._windows.above(position, self._end_ms, missing, fruitless)
+            window = self._windows.above(position, self._end_ms, missing, self._calls)
             answered, inside = await self._call(window)
             self._found += inside
-            fruitless += 1
             position = window.end_ms
             if self._capabilities.wide_range == "oldest" and len(answered) >= window.limit:
                 position = answered[-1].close_time  # it stopped at the limit: go on from its last row
         self._reached_ms = position
         self._is_exhausted = position >= self._end_ms
 
-    async def downward(self, start_ms: int) -> None:
+    async def _downward(self) -> None:
         """Collect the newest candles of the range."""
-        floor_ms = ceil_open(self._spec, start_ms)
         position = self._end_ms
-        fruitless = 0
-        while position > floor_ms and len(self._found) < self._need and self._calls < MAX_CALLS:
+        while position > self._start_ms and len(self._found) < self._need and self._calls < MAX_CALLS:
             missing = self._need - len(self._found)
-            window = self._windows.below(floor_ms, position, missing, fruitless)
+            window = self._windows.below(self._start_ms, position, missing, self._calls)
             answered, inside = await self._call(window)
-            self._found = [candle for candle in inside if candle.open_time >= floor_ms] + self._found
-            fruitless += 1
-            position = floor_ms if window.start_ms is None else window.start_ms
+            self._found = [candle for candle in inside if candle.open_time >= self._start_ms] + self._found
+            position = self._start_ms if window.start_ms is None else window.start_ms
             if window.start_ms is None and len(answered) >= window.limit:
-                position = max(floor_ms, answered[0].open_time)
+                position = max(self._start_ms, answered[0].open_time)
         self._reached_ms = position
-        self._is_exhausted = position <= floor_ms
+        self._is_exhausted = position <= self._start_ms
 
     async def _call(self, window: Window) -> tuple[list[Candle], list[Candle]]:
         self._calls += 1
@@ -168,7 +169,7 @@ class _Search:
         found = self._found
         if not self._asked.include_partial:
             found = [candle for candle in found if candle.is_closed]
-        if self._asked.order == "asc" and self._asked.start_ms is not None:
+        if self._is_upward:
             kept = found[: self._asked.limit]
             following = self._page_above(kept, is_cut=len(kept) < len(found))
         else:
@@ -212,17 +213,20 @@ class _Search:
     def _not_served(self, kept: Sequence[Candle]) -> list[CandleWarning]:
         """Whether an exchange that forgets has forgotten a part of what was asked for.
 
-        Its answer tells: it begins later than asked, and it holds all that such an exchange keeps; or there is no
-        answer at all to a range that lies wholly before what it keeps.
+        Its answer tells: it begins later than asked and holds all that such an exchange keeps, or it is empty though
+        the range reaches back to what none keeps.
         """
         look_back = self._capabilities.look_back_rows
-        is_upward = self._asked.order == "asc" and self._asked.start_ms is not None
-        if look_back is None or (len(kept) == self._asked.limit and not is_upward):
+        if look_back is None or (len(kept) == self._asked.limit and not self._is_upward):
             return []
-        first_ms = kept[0].open_time if kept else self._end_ms
-        if first_ms <= ceil_open(self._spec, self._asked.start_ms or 0):
-            return []
-        if count_opens(self._spec, first_ms, self._now_ms) < look_back:
+        if kept:
+            first_ms = kept[0].open_time
+            # the exchange's time is known to a second: at the border of a candle it may be of the next one already
+            is_all_it_keeps = count_opens(self._spec, first_ms, self._now_ms + _TIME_LAG_MS) >= look_back
+        else:
+            first_ms = min(self._end_ms, self._now_ms - look_back * self._spec.interval.min_duration_ms)
+            is_all_it_keeps = self._is_exhausted
+        if first_ms <= self._start_ms or not is_all_it_keeps:
             return []
         detail = f"{self._fetcher.adapter.exchange} keeps about the newest {look_back} candles of an interval"
         return [
@@ -232,7 +236,7 @@ class _Search:
         ]
 
     def _search_bounded(self, kept: Sequence[Candle]) -> list[CandleWarning]:
-        is_newest = self._asked.order == "asc" and self._asked.start_ms is None
+        is_newest = self._asked.order == "asc" and not self._is_upward
         if not is_newest or self._is_exhausted or len(kept) >= self._asked.limit:
             return []
         detail = f"{MAX_CALLS} calls to the exchange found fewer candles than asked; older ones were not looked for"

@@ -24,7 +24,7 @@ from marketdata.core.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter, Request
+from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter, Request, classify_status
 from marketdata.core.models import Candle, Kind, Listing, Source
 from marketdata.core.validate import check_candles
 
@@ -36,6 +36,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 _TIME_VALID_S = 600.0
 _BACKOFF_S = 5.0  # after a refusal that does not say how long to wait
+_SHORTEST_BAN_MS = 120_000
 _MS_PER_S = 1000
 
 
@@ -81,12 +82,13 @@ class Fetcher:
         self._time_sample: tuple[int, float] | None = None  # exchange time in ms, and when on the monotonic clock
         self._time_lock = asyncio.Lock()
         self._silent_until_ms = 0
-        self._source: Source | None = Source.LIVE if self.base_url == adapter.base_url else None
+        self._banned_until_ms = 0
+        self._source: tuple[Source, float] | None = None  # and when it was asked, on the monotonic clock
 
     @property
     def banned_until_ms(self) -> int | None:
-        """Until when the exchange wants to hear nothing from us, epoch ms of the local clock; None: it is not so."""
-        return self._silent_until_ms if self._silent_until_ms > self._clock.now_ms() else None
+        """Until when the exchange bans this address, epoch ms of the local clock; None: it does not."""
+        return self._banned_until_ms if self._banned_until_ms > self._clock.now_ms() else None
 
     async def listing(self, known: Mapping[str, Kind]) -> Listing:
         """The exchange's whole catalogue: all parts or nothing.
@@ -127,17 +129,23 @@ class Fetcher:
             sample = await self._sample_time()
         return sample[0] + round((self._clock.monotonic() - sample[1]) * _MS_PER_S)
 
-    async def source(self) -> Source:
+    async def source(self, max_age_s: float = 0.0) -> Source:
         """Whose data this is: live only from the adapter's own address, else what the server there says of itself.
 
-        Anything that does not say is simulated: it can never be taken for live. Raises UpstreamUnavailable when the
-        server cannot be reached.
+        It is asked anew unless it was asked within `max_age_s`: another server may stand there by now. One that does
+        not say is simulated: it can never be taken for live. Raises UpstreamError when there is no good answer.
         """
-        if self._source is None:
+        if self.base_url == self.adapter.base_url:
+            return Source.LIVE
+        now_s = self._clock.monotonic()
+        if self._source is None or now_s - self._source[1] >= max_age_s:
             parts = urlsplit(self.base_url)
-            status, _, body = await self._send("GET", f"{parts.scheme}://{parts.netloc}/_control/about")
-            self._source = _read_source(body) if status == httpx2.codes.OK else Source.SIMULATED
-        return self._source
+            status, headers, body = await self._send("GET", f"{parts.scheme}://{parts.netloc}/_control/about")
+            error = classify_status(self.adapter.exchange, status, headers)
+            if isinstance(error, UpstreamUnavailable | UpstreamRateLimited):
+                raise error
+            self._source = (Source.SIMULATED if error else _read_source(body), now_s)
+        return self._source[0]
 
     async def _sample_time(self) -> tuple[int, float]:
         async with self._time_lock:
@@ -212,16 +220,21 @@ class Fetcher:
 
     def _keep_silence(self) -> None:
         """Ask nothing of an exchange that has told us to wait: asking on is what turns a limit into a ban."""
-        until_ms = self.banned_until_ms
-        if until_ms is not None:
-            raise UpstreamRateLimited(self.adapter.exchange, (until_ms - self._clock.now_ms()) / _MS_PER_S)
+        now_ms = self._clock.now_ms()
+        if self._banned_until_ms > now_ms:
+            raise UpstreamBanned(self.adapter.exchange, self._banned_until_ms)
+        if self._silent_until_ms > now_ms:
+            raise UpstreamRateLimited(self.adapter.exchange, (self._silent_until_ms - now_ms) / _MS_PER_S)
 
     def _remember(self, error: UpstreamError) -> None:
+        """How long to keep silent; a shorter time never cuts a longer one short."""
+        now_ms = self._clock.now_ms()
         if isinstance(error, UpstreamRateLimited):
             wait_s = _BACKOFF_S if error.retry_after_s is None else error.retry_after_s
-            self._silent_until_ms = self._clock.now_ms() + round(wait_s * _MS_PER_S)
+            self._silent_until_ms = max(self._silent_until_ms, now_ms + round(wait_s * _MS_PER_S))
         elif isinstance(error, UpstreamBanned):
-            self._silent_until_ms = error.until_ms or self._clock.now_ms() + 120 * _MS_PER_S
+            until_ms = now_ms + _SHORTEST_BAN_MS if error.until_ms is None else error.until_ms
+            self._banned_until_ms = max(self._banned_until_ms, until_ms)
 
 
 class _About(msgspec.Struct):

@@ -15,7 +15,8 @@ from marketdata.core.models import Kind, ListedInstrument, Status
 
 def canonical_spelling(text: str) -> str:
     """NFC and upper case, as every canonical symbol is spelt and every symbol on input is compared."""
-    return unicodedata.normalize("NFC", text).upper()
+    upper = unicodedata.normalize("NFC", text).upper()
+    return unicodedata.normalize("NFC", upper)  # some capitals come decomposed
 
 
 def yymmdd(time_ms: int) -> str:

@@ -76,8 +76,8 @@ class Windows:
     capabilities: Capabilities
     interval: Interval
 
-    def above(self, start_ms: int, end_ms: int, need: int, fruitless: int) -> Window:
-        """The next call for the oldest `need` candles of a range; `fruitless` calls before it were not enough.
+    def above(self, start_ms: int, end_ms: int, need: int, calls: int) -> Window:
+        """The next call for the oldest `need` candles of a range; `calls` before it were not enough.
 
         An exchange that keeps the oldest rows of a wide range is asked for all of it: it finds the first candle by
         itself. One that keeps the newest is asked for as much as is needed, then for more, then for all the rest: what
@@ -85,20 +85,20 @@ class Windows:
         """
         if self.capabilities.wide_range == "oldest":
             return Window(start_ms, end_ms, min(need, self.capabilities.rows_per_call))
-        span_ms = self._span_ms(end_ms - start_ms, need, fruitless)
+        span_ms = self._span_ms(end_ms - start_ms, need, calls)
         return Window(start_ms, min(end_ms, start_ms + span_ms), self.capabilities.rows_per_call)
 
-    def below(self, start_ms: int, end_ms: int, need: int, fruitless: int) -> Window:
+    def below(self, start_ms: int, end_ms: int, need: int, calls: int) -> Window:
         """The next call for the newest `need` candles of a range: the counterpart of `above`."""
         if self.capabilities.wide_range == "oldest":
             return Window(None, end_ms, min(need, self.capabilities.rows_per_call))
-        span_ms = self._span_ms(end_ms - start_ms, need, fruitless)
+        span_ms = self._span_ms(end_ms - start_ms, need, calls)
         return Window(max(start_ms, end_ms - span_ms), end_ms, self.capabilities.rows_per_call)
 
-    def _span_ms(self, whole_ms: int, need: int, fruitless: int) -> int:
+    def _span_ms(self, whole_ms: int, need: int, calls: int) -> int:
         rows = self.capabilities.rows_per_call
         if self.capabilities.wide_range == "newest":
-            if fruitless >= _CALLS_BEFORE_THE_REST:
+            if calls >= _CALLS_BEFORE_THE_REST:
                 return whole_ms
-            rows = min(need * 4**fruitless, rows)  # a wide answer costs more
+            rows = min(need * 4**calls, rows)  # a wide answer costs more
         return rows * self.interval.min_duration_ms

@@ -154,3 +154,13 @@ def test_a_ban_says_until_when() -> None:
     error = ADAPTER.classify(418, {}, b'{"code":-1003,"msg":"Way too many requests; IP banned until 1767225600000."}')
     assert isinstance(error, UpstreamBanned)
     assert error.until_ms == 1767225600000
+
+
+@pytest.mark.parametrize("pair,quote", [("BTCUSD", "USDT"), ("USDT", "USDT"), ("BTCUSDT", "")])
+def test_a_pair_without_its_quote_asset_is_refused(sample: Callable[[str], bytes], pair: str, quote: str) -> None:
+    body = sample("binance_futures/exchangeInfo.json").decode()
+    first = f'"pair": "{pair}",'.join(body.split('"pair": "BTCUSDT",', 1))
+    listing = ADAPTER.parse_listing(
+        [f'"quoteAsset": "{quote}"'.join(first.split('"quoteAsset": "USDT"', 1)).encode()], {}
+    )
+    assert listing.refused[0].reason == "its pair is not its base and its quote asset"

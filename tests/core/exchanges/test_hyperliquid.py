@@ -137,3 +137,19 @@ def test_it_has_no_six_hours_and_leaves_unverified_alignments_null() -> None:
     assert ADAPTER.capabilities.spec(Interval.HOUR_6) is None
     anchors = {spec.interval: spec.anchor for spec in ADAPTER.capabilities.intervals}
     assert (anchors[Interval.DAY_3], anchors[Interval.MONTH_1], anchors[Interval.WEEK_1]) == (None, None, "epoch")
+
+
+@pytest.mark.parametrize(
+    "size_decimals,step_size,price_decimals", [(0, "1", 6), (6, "0.000001", 0), (8, "0.00000001", 0)]
+)
+def test_increments_follow_from_the_size_decimals(size_decimals: int, step_size: str, price_decimals: int) -> None:
+    meta = b'[{"universe":[{"name":"X","szDecimals":%d}]}]' % size_decimals
+    (one,) = ADAPTER.parse_listing([meta, b'{"universe":[],"tokens":[]}'], {}).instruments
+    assert (one.step_size, one.price_max_decimals) == (step_size, price_decimals)
+
+
+def test_negative_size_decimals_are_refused() -> None:
+    listing = ADAPTER.parse_listing(
+        [b'[{"universe":[{"name":"X","szDecimals":-1}]}]', b'{"universe":[],"tokens":[]}'], {}
+    )
+    assert [refusal.reason for refusal in listing.refused] == ["its szDecimals is negative"]

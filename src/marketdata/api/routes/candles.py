@@ -25,7 +25,7 @@ from marketdata.api.encode import (
 )
 from marketdata.api.parameters import parse_choice, parse_flag, parse_limit, read_query
 from marketdata.api.problems import Problem, not_ready
-from marketdata.api.services import Services
+from marketdata.api.services import SOURCE_AGE_S, Services
 from marketdata.api.timestamps import parse_timestamp
 from marketdata.core.candles import CandlePage, CandleRange, CandleWarning, get_candles
 from marketdata.core.errors import UnsupportedInterval
@@ -138,7 +138,7 @@ def _is_acceptable(media_range: str) -> bool:
 
 async def _answer(services: Services, request: Request, symbol: Symbol, asked: Asked, bound_to: str) -> Response:
     fetcher = _fetcher(services, symbol)
-    kind = await fetcher.source()
+    kind = await fetcher.source(SOURCE_AGE_S)
     held = services.catalogue.snapshot.source
     if kind is not held:
         # simulated instruments must not be taken for those of the live exchange, nor the other way round

@@ -11,7 +11,7 @@ from marketdata.api.auth import METADATA_READ
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage
 from marketdata.api.openapi import access_problems, problems
-from marketdata.api.services import Freshness, Services
+from marketdata.api.services import SOURCE_AGE_S, Freshness, Services
 from marketdata.core.errors import DatabaseUnavailable, UpstreamError
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import EpochMs, ExchangeId, Source
@@ -126,7 +126,7 @@ async def _source(fetcher: Fetcher) -> Source:
     """What stands at the exchange's address; whoever does not say so is simulated, never live."""
     try:
         async with asyncio.timeout(_ABOUT_DEADLINE_S):
-            return await fetcher.source()
+            return await fetcher.source(SOURCE_AGE_S)
     except (UpstreamError, TimeoutError):
         return Source.SIMULATED
 

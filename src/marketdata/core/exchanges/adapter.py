@@ -13,6 +13,9 @@ from marketdata.core.errors import (
 )
 from marketdata.core.models import Candle, Capabilities, ExchangeId, Interval, Kind, Listing
 
+_LONGEST_WAIT_DIGITS = 6
+"""A wait of more seconds than that is no answer to believe."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -108,4 +111,4 @@ def classify_status(exchange: ExchangeId, status: int, headers: Mapping[str, str
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """The seconds of a `Retry-After` header; None where there is none or it is no number."""
     value = headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
+    return float(value) if value.isdecimal() and len(value) <= _LONGEST_WAIT_DIGITS else None

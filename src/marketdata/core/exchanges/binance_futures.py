@@ -170,8 +170,8 @@ class BinanceFutures:
 def _instrument(draft: ListingDraft, row: _Symbol, known: Kind | None) -> ListedInstrument:
     kind = _kind(draft, row, known)
     base = row.pair.removesuffix(row.quoteAsset)  # baseAsset is wrong at times: CRVUSDT once said TRB
-    if not base:
-        raise RowRefused("its pair has no base")
+    if not base or (base == row.pair and base != row.baseAsset):  # IDOL stands alone as a pair
+        raise RowRefused("its pair is not its base and its quote asset")
     draft.compare_base(row.symbol, base, row.baseAsset)
     multiplied = draft.multiplied(row.symbol, base)
     own_asset = BINANCE_FUTURES.get(row.baseAsset)

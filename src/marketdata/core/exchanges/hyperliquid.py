@@ -220,11 +220,13 @@ def _multiplied(draft: ListingDraft, exchange_symbol: str, coin: str) -> Multipl
 
 def _increments(size_decimals: int, most_decimals: int) -> dict[str, Any]:
     """There is no static tick: a price has at most five digits and `most_decimals` - szDecimals decimals."""
+    if size_decimals < 0:
+        raise RowRefused("its szDecimals is negative")
     return {
         "tick_size": None,
         "step_size": f"0.{'0' * (size_decimals - 1)}1" if size_decimals else "1",
         "price_significant_digits": _SIGNIFICANT_DIGITS,
-        "price_max_decimals": most_decimals - size_decimals,
+        "price_max_decimals": max(0, most_decimals - size_decimals),
         "min_quantity": None,
         "min_notional": None,
         "contract_size": None,
