@@ -31,6 +31,11 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
+    def drop_database(self, url: str) -> None:
+        """Remove a database that `make_database` made; sixty of them are a gigabyte."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
@@ -44,15 +49,19 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def postgres_url(postgres: Postgres) -> str:
+def postgres_url(postgres: Postgres) -> Iterator[str]:
     """The URL of a migrated database that is this test's alone."""
-    return postgres.make_database()
+    url = postgres.make_database()
+    yield url
+    postgres.drop_database(url)
 
 
 @pytest.fixture
-def empty_postgres_url(postgres: Postgres) -> str:
+def empty_postgres_url(postgres: Postgres) -> Iterator[str]:
     """The URL of a database without any table, this test's alone."""
-    return postgres.make_database("template0")
+    url = postgres.make_database("template0")
+    yield url
+    postgres.drop_database(url)
 
 
 @pytest.fixture
