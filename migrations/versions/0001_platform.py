@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("exchange", sa.Text, nullable=False),
         sa.Column("symbol", sa.Text, nullable=False),
         sa.Column("exchange_symbol", sa.Text, nullable=False),
+        sa.Column("base", sa.Text, nullable=False),
         sa.Column("identity", sa.Text, nullable=False),
         sa.Column("aliases", ARRAY(sa.Text), nullable=False),
         sa.Column("ccxt_symbol", sa.Text),

@@ -93,7 +93,9 @@ async def store_symbols(database: Database, symbols: Mapping[str, tuple[Symbol, 
         exchange = ExchangeId(name)
         async with database.transaction() as connection:
             await upsert_exchange(connection, exchange, REFUSING_URL)
-            stored = [StoredSymbol(symbol, f"identity of {symbol.symbol}", listed=True) for symbol in listed]
+            stored = [
+                StoredSymbol(symbol, symbol.symbol.partition("-")[0], "identity", listed=True) for symbol in listed
+            ]
             await upsert_symbols(connection, stored)
             await record_sync(connection, exchange, now_ms, changed=True)
 

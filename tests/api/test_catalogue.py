@@ -25,7 +25,9 @@ def test_the_exchange_s_own_symbol_goes_first_then_ours_then_a_former_one() -> N
     ours = make_symbol("coinbase", "A-B", "C-D", "A", "B", aliases=("E-F", "X-Y"))
     theirs = make_symbol("coinbase", "C-D", "A-B", "C", "D")
     former = make_symbol("coinbase", "X-Y", "x-y", "X", "Y")
-    known = instruments(*(StoredSymbol(symbol, "", listed=True) for symbol in (ours, theirs, former)))
+    known = instruments(
+        *(StoredSymbol(symbol, symbol.base_asset, "", listed=True) for symbol in (ours, theirs, former))
+    )
     assert known.find("A-B") == theirs
     assert known.find("a-b") == ours
     assert known.find("e-f") == ours
@@ -35,13 +37,31 @@ def test_the_exchange_s_own_symbol_goes_first_then_ours_then_a_former_one() -> N
 
 def test_a_decomposed_name_is_the_same_name() -> None:
     symbol = make_symbol("coinbase", "CAF\u00c9-USD", "caf", "CAF\u00c9", "USD")
-    assert instruments(StoredSymbol(symbol, "", listed=True)).find("cafe\u0301-usd") == symbol
+    assert instruments(StoredSymbol(symbol, symbol.base_asset, "", listed=True)).find("cafe\u0301-usd") == symbol
+
+
+@pytest.mark.parametrize(
+    "symbol, base, base_asset, dex, unit",
+    [
+        ("CRV-USDT-PERP", "CRV", "TRB", None, "CRV"),  # the exchange's asset field names another asset
+        ("1000SHIB-USDT-PERP", "1000SHIB", "SHIB", None, "1000SHIB"),
+        ("XYZ.1000PEPE-USDC-PERP", "XYZ.1000PEPE", "PEPE", "xyz", "1000PEPE"),
+    ],
+)
+def test_volume_counts_the_base_that_the_symbol_spells(
+    symbol: str, base: str, base_asset: str, dex: str | None, unit: str
+) -> None:
+    listed = make_symbol("somewhere", symbol, "ABC", base_asset, "USDT", dex=dex)
+    assert instruments(StoredSymbol(listed, base, "", listed=True)).volume_unit(listed) == unit
 
 
 def test_a_replaced_instrument_keeps_its_own_name_only() -> None:
     old = make_symbol("coinbase", "A-USD~260101", "A-USD", "A", "USD")
     new = make_symbol("coinbase", "A-USD", "A-USD", "A", "USD")
-    known = instruments(StoredSymbol(old, "1", listed=False, replaced_at=NOW_MS), StoredSymbol(new, "2", listed=True))
+    known = instruments(
+        StoredSymbol(old, old.base_asset, "1", listed=False, replaced_at=NOW_MS),
+        StoredSymbol(new, new.base_asset, "2", listed=True),
+    )
     assert known.find("A-USD") == new
     assert known.find("a-usd~260101") == old
     assert known.matches("A-USD") == [new, old]
@@ -52,13 +72,13 @@ def test_a_replaced_instrument_keeps_its_own_name_only() -> None:
 async def test_candles_of_a_replaced_instrument_are_never_those_of_its_successor(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def source(_: object) -> Source:
+    async def source(*_: object) -> Source:
         return Source.SIMULATED
 
     monkeypatch.setattr("marketdata.core.fetch.Fetcher.source", source)
     old = make_symbol("coinbase", "BTC-USD~260101", "BTC-USD", "BTC", "USD")
     held = api.services.catalogue.snapshot
-    replaced = instruments(StoredSymbol(old, "1", listed=False, replaced_at=NOW_MS))
+    replaced = instruments(StoredSymbol(old, old.base_asset, "1", listed=False, replaced_at=NOW_MS))
     api.services.catalogue.snapshot = dataclasses.replace(
         held, instruments={**held.instruments, COINBASE: replaced}, source=Source.SIMULATED
     )

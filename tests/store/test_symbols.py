@@ -61,12 +61,17 @@ async def test_every_field_comes_back_as_it_was(database: Database) -> None:
     )
     await write(
         database,
-        StoredSymbol(whole, "perpetual/SHIB", listed=False, replaced_at=1767225600997),
-        StoredSymbol(bare, "spot/A", listed=True),
+        StoredSymbol(whole, "1000SHIB", "perpetual/SHIB", listed=False, replaced_at=1767225600997),
+        StoredSymbol(bare, "A", "spot/A", listed=True),
     )
     stored = await read(database)
     assert stored["1000SHIB-USDT-PERP"] == StoredSymbol(
-        whole, "perpetual/SHIB", listed=False, replaced_at=1767225600997, row_id=stored["1000SHIB-USDT-PERP"].row_id
+        whole,
+        "1000SHIB",
+        "perpetual/SHIB",
+        listed=False,
+        replaced_at=1767225600997,
+        row_id=stored["1000SHIB-USDT-PERP"].row_id,
     )
     assert stored["A-USD"].symbol == bare.model_copy(update={"last_seen_at": SYNCED})
     assert (stored["A-USD"].listed, stored["A-USD"].replaced_at) == (True, None)
@@ -75,14 +80,14 @@ async def test_every_field_comes_back_as_it_was(database: Database) -> None:
 
 
 async def test_last_seen_follows_the_syncs_without_writing(database: Database) -> None:
-    await write(database, StoredSymbol(symbol(), "spot", listed=True))
+    await write(database, StoredSymbol(symbol(), "BTC", "spot", listed=True))
     async with database.transaction() as connection:
         await record_sync(connection, EXCHANGE, SYNCED + 5, changed=False)
     assert (await read(database))["BTC-USD"].symbol.last_seen_at == SYNCED + 5
 
 
 async def test_changed_rows_are_rewritten_and_others_left_alone(database: Database) -> None:
-    await write(database, *(StoredSymbol(symbol(name), "spot", listed=True) for name in ("A-USD", "B-USD")))
+    await write(database, *(StoredSymbol(symbol(name), "BTC", "spot", listed=True) for name in ("A-USD", "B-USD")))
     before = await versions(database)
     stored = (await read(database))["A-USD"]
     changed = stored.symbol.model_copy(update={"tick_size": "0.1", "status": Status.HALTED})
@@ -102,7 +107,7 @@ async def versions(database: Database) -> dict[str, tuple[str, str]]:
 
 
 async def test_many_are_written_in_one_statement_and_none_in_no_statement(database: Database) -> None:
-    symbols = [StoredSymbol(symbol(f"S{number}-USD"), "spot", listed=True) for number in range(2000)]
+    symbols = [StoredSymbol(symbol(f"S{number}-USD"), "BTC", "spot", listed=True) for number in range(2000)]
     assert await statements(database, symbols) == 1
     assert await statements(database, []) == 0
     stored = list((await read(database)).values())
@@ -126,8 +131,8 @@ async def statements(database: Database, symbols: Sequence[StoredSymbol]) -> int
 async def test_names_change_hands_in_one_write(database: Database) -> None:
     await write(
         database,
-        StoredSymbol(symbol("A-USD", exchange_symbol="1"), "spot", listed=True),
-        StoredSymbol(symbol("B-USD", exchange_symbol="2"), "spot", listed=True),
+        StoredSymbol(symbol("A-USD", exchange_symbol="1"), "BTC", "spot", listed=True),
+        StoredSymbol(symbol("B-USD", exchange_symbol="2"), "BTC", "spot", listed=True),
     )
     stored = await read(database)
     await write(
@@ -140,11 +145,13 @@ async def test_names_change_hands_in_one_write(database: Database) -> None:
 
 
 async def test_replaced_instrument_makes_place_in_the_same_write(database: Database) -> None:
-    await write(database, StoredSymbol(symbol(), "spot/1", listed=True))
+    await write(database, StoredSymbol(symbol(), "BTC", "spot/1", listed=True))
     former = (await read(database))["BTC-USD"]
     await write(
         database,
-        StoredSymbol(symbol(), "spot/2", listed=True),  # the new one first: the order of the rows does not matter
+        StoredSymbol(
+            symbol(), "BTC", "spot/2", listed=True
+        ),  # the new one first: the order of the rows does not matter
         dataclasses.replace(
             former,
             symbol=symbol("BTC-USD~260101", exchange_symbol="BTC-USD", status="delisted", delisted_at=SYNCED),
@@ -159,6 +166,6 @@ async def test_replaced_instrument_makes_place_in_the_same_write(database: Datab
 
 @pytest.mark.parametrize("name,exchange_symbol", [("BTC-USD", "OTHER"), ("OTHER", "BTC-USD")])
 async def test_neither_name_can_be_held_twice(database: Database, name: str, exchange_symbol: str) -> None:
-    await write(database, StoredSymbol(symbol(), "spot", listed=True))
+    await write(database, StoredSymbol(symbol(), "BTC", "spot", listed=True))
     with pytest.raises(IntegrityError):
-        await write(database, StoredSymbol(symbol(name, exchange_symbol=exchange_symbol), "spot", listed=True))
+        await write(database, StoredSymbol(symbol(name, exchange_symbol=exchange_symbol), "BTC", "spot", listed=True))

@@ -26,8 +26,8 @@ def connection(postgres_url: str) -> Iterator[Connection]:
 
 
 def test_symbol_columns_are_the_fields_of_the_canonical_model() -> None:
-    of_a_sync = {"identity", "replaced_at"}
-    assert {column.name for column in tables.SYMBOLS.columns} - of_a_sync == set(Symbol.model_fields)
+    beside = {"base", "identity", "replaced_at"}
+    assert {column.name for column in tables.SYMBOLS.columns} - beside == set(Symbol.model_fields)
 
 
 def test_symbol_columns_are_nullable_where_the_fields_are() -> None:

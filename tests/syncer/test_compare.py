@@ -169,6 +169,7 @@ def test_a_changed_name_leaves_an_alias_and_can_come_back(store: Store) -> None:
         "symbol": ("BTC-USDT-PERP", "XBT-USDT-PERP"),
         "aliases": ([], ["BTC-USDT-PERP"]),
         "base_asset": ("BTC", "XBT"),
+        "base": ("BTC", "XBT"),
     }
     assert store["XBT-USDT-PERP"].symbol.id == "somewhere:XBT-USDT-PERP"
 
@@ -178,6 +179,11 @@ def test_a_changed_name_leaves_an_alias_and_can_come_back(store: Store) -> None:
 
     store.sync(instrument(), eth, late)
     assert store["BTC-USDT-PERP"].symbol.aliases == ("XBT-USDT-PERP",)
+
+
+def test_the_base_is_kept_as_the_symbol_spells_it(store: Store) -> None:
+    store.sync(instrument(), instrument("ETHUSDT", base="ETH"), instrument("CAFE", base="cafe\u0301"))
+    assert store["CAF\u00c9-USDT-PERP"].base == "CAF\u00c9"
 
 
 def test_a_clash_is_told_each_time_and_lasts(store: Store) -> None:

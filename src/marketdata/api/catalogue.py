@@ -22,6 +22,7 @@ class Instruments:
         """`stored`: all that were ever seen."""
         rows = sorted(stored, key=lambda row: row.symbol.symbol)
         self.symbols: Sequence[Symbol] = [row.symbol for row in rows]
+        self._volume_units = {row.symbol.symbol: _volume_unit(row) for row in rows}
         self._replaced = {row.symbol.symbol for row in rows if row.replaced_at is not None}
         self._by_exchange_symbol = {row.symbol.exchange_symbol: row.symbol for row in rows if row.replaced_at is None}
         self._by_symbol = {symbol.symbol: symbol for symbol in self.symbols}
@@ -44,10 +45,20 @@ class Instruments:
         """Whether its exchange symbol now belongs to another instrument, so that its candles cannot be asked for."""
         return symbol.symbol in self._replaced
 
+    def volume_unit(self, symbol: Symbol) -> str:
+        """What `volume` of its candles counts: its base with the factor, such as `1000SHIB`."""
+        return self._volume_units[symbol.symbol]
+
     @cached_property
     def encoded(self) -> Mapping[str, bytes]:
         """Each symbol as JSON, by name, encoded once per generation."""
         return {symbol.symbol: symbol.model_dump_json().encode() for symbol in self.symbols}
+
+
+def _volume_unit(row: StoredSymbol) -> str:
+    """The base as the symbol spells it, without the dex: the exchange's own asset field can name another asset."""
+    dex = row.symbol.dex
+    return row.base if dex is None else row.base.removeprefix(f"{canonical_spelling(dex)}.")
 
 
 def _index(symbols: Iterable[Symbol]) -> Mapping[str, list[Symbol]]:

@@ -77,7 +77,14 @@ class Meta(msgspec.Struct):
     symbol: str
     exchange_symbol: str
     interval: str
-    volume_unit: str
+    volume_unit: Annotated[
+        str,
+        msgspec.Meta(
+            description="What `volume` counts: the base as `symbol` spells it, with its factor (`1000SHIB`), without a"
+            " builder dex (`TSLA` of `XYZ.TSLA-USDC-PERP`). From the exchange's identifier, so it differs from"
+            " `base_asset` where the exchange's own asset field does."
+        ),
+    ]
     gaps: list[GapReport]
     source: Origin
 
@@ -104,14 +111,16 @@ class CandleAnswer[AnyRow](msgspec.Struct):
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-def volume_unit(symbol: Symbol) -> str:
-    """What `volume` counts: the base asset with its factor, such as `1000SHIB`."""
-    factor = symbol.base_multiplier
-    return symbol.base_asset if factor in {None, 1} else f"{factor}{symbol.base_asset}"
-
-
 def encode_candles(
-    found: CandlePage, page: Page, symbol: Symbol, interval: str, origin: Origin, numbers: Numbers, times: TimeFormat
+    found: CandlePage,
+    page: Page,
+    symbol: Symbol,
+    volume_unit: str,
+    interval: str,
+    origin: Origin,
+    *,
+    numbers: Numbers,
+    times: TimeFormat,
 ) -> bytes:
     """The answer's body."""
     time: Callable[[int], Time] = to_rfc3339 if times == "iso" else _as_is
@@ -127,7 +136,7 @@ def encode_candles(
             symbol=symbol.symbol,
             exchange_symbol=symbol.exchange_symbol,
             interval=interval,
-            volume_unit=volume_unit(symbol),
+            volume_unit=volume_unit,
             gaps=[_gap(gap, time) for gap in found.gaps],
             source=origin,
         ),

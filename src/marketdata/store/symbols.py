@@ -20,9 +20,11 @@ _COLUMNS = tuple(stored.name for stored in SYMBOLS.columns)
 
 @dataclass(frozen=True, slots=True)
 class StoredSymbol:
-    """A Symbol and what only a sync needs to know of it."""
+    """A Symbol and what is known of it beside."""
 
     symbol: Symbol
+    base: str
+    """The base as `symbol` spells it: from the exchange's identifier, its factor in digits."""
     identity: str
     """What must stay the same for it to be the same instrument (`ListedInstrument.identity`)."""
     listed: bool
@@ -48,6 +50,7 @@ async def list_stored(connection: AsyncConnection, exchange: ExchangeId) -> list
     result = await connection.execute(
         select(
             *(computed.get(name, SYMBOLS.c[name]) for name in _FIELDS),
+            SYMBOLS.c.base,
             SYMBOLS.c.identity,
             SYMBOLS.c.last_seen_at.is_(None).label("listed"),
             SYMBOLS.c.replaced_at,
@@ -60,7 +63,7 @@ async def list_stored(connection: AsyncConnection, exchange: ExchangeId) -> list
     rows = result.all()
     symbols = _LIST.validate_python([dict(zip(_FIELDS, row, strict=False)) for row in rows])
     return [
-        StoredSymbol(symbol, row.identity, row.listed, row.replaced_at, row.row_id)
+        StoredSymbol(symbol, row.base, row.identity, row.listed, row.replaced_at, row.row_id)
         for symbol, row in zip(symbols, rows, strict=True)
     ]
 
@@ -96,6 +99,7 @@ def _record(stored: StoredSymbol) -> dict[str, object]:
     return {
         **fields,
         "last_seen_at": None if stored.listed else stored.symbol.last_seen_at,
+        "base": stored.base,
         "identity": stored.identity,
         "replaced_at": stored.replaced_at,
         "id": stored.row_id,

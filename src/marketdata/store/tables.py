@@ -164,6 +164,7 @@ class SymbolRow(Row):
     exchange: Mapped[str] = mapped_column(ForeignKey("exchanges.exchange"))
     symbol: Mapped[str]
     exchange_symbol: Mapped[str]
+    base: Mapped[str]
     identity: Mapped[str]
     aliases: Mapped[list[str]] = mapped_column(ARRAY(Text))
     ccxt_symbol: Mapped[str | None]

@@ -10,7 +10,7 @@ from itertools import chain, count
 from typing import Literal
 
 from marketdata.core.models import ExchangeId, Instrument, ListedInstrument, Listing, Status, Symbol
-from marketdata.core.naming import assign_names, yymmdd
+from marketdata.core.naming import assign_names, canonical_spelling, yymmdd
 from marketdata.store.symbols import StoredSymbol
 from marketdata.store.syncs import SymbolChange
 
@@ -96,7 +96,7 @@ def _unseen(exchange: ExchangeId, instrument: ListedInstrument, name: str, now_m
         first_seen_at=now_ms,
         last_seen_at=now_ms,
     )
-    return StoredSymbol(symbol, instrument.identity, listed=True)
+    return StoredSymbol(symbol, canonical_spelling(instrument.base), instrument.identity, listed=True)
 
 
 def _seen(row: StoredSymbol, instrument: ListedInstrument, name: str, now_ms: int) -> StoredSymbol:
@@ -105,7 +105,7 @@ def _seen(row: StoredSymbol, instrument: ListedInstrument, name: str, now_ms: in
     facts = {fact: getattr(instrument, fact) for fact in Instrument.model_fields}
     delisted_at = row.symbol.delisted_at or now_ms
     symbol = row.symbol.model_copy(update={**facts, "delisted_at": delisted_at if is_delisted else None})
-    return replace(row, symbol=_renamed(symbol, name), listed=True)
+    return replace(row, symbol=_renamed(symbol, name), base=canonical_spelling(instrument.base), listed=True)
 
 
 def _gone(row: StoredSymbol, now_ms: int) -> StoredSymbol:
@@ -153,8 +153,8 @@ def _change(before: StoredSymbol | None, after: StoredSymbol) -> SymbolChange:
     else:
         old, new = before.symbol.model_dump(mode="json"), after.symbol.model_dump(mode="json")
         fields = {name: (old[name], new[name]) for name in new if name != "id" and old[name] != new[name]}
-        if before.listed != after.listed:
-            fields["listed"] = (before.listed, after.listed)
+        beside = ((name, getattr(before, name), getattr(after, name)) for name in ("base", "listed"))
+        fields |= {name: (old, new) for name, old, new in beside if old != new}
         if before.replaced_at != after.replaced_at:
             kind = "replaced"
         elif before.symbol.delisted_at is None and after.symbol.delisted_at is not None:

@@ -138,6 +138,7 @@ def _is_acceptable(media_range: str) -> bool:
 
 async def _answer(services: Services, request: Request, symbol: Symbol, asked: Asked, bound_to: str) -> Response:
     fetcher = _fetcher(services, symbol)
+    volume_unit = services.catalogue.of(symbol.exchange).volume_unit(symbol)  # while the symbol is of this snapshot
     kind = await fetcher.source(SOURCE_AGE_S)
     held = services.catalogue.snapshot.source
     if kind is not held:
@@ -156,7 +157,16 @@ async def _answer(services: Services, request: Request, symbol: Symbol, asked: A
         headers["Link"] = f'<{following}>; rel="next"'
     page = Page(len(found.candles), asked.range.limit, asked.range.order, found.complete, following)
     origin = Origin(kind, _endpoint(fetcher.adapter, asked.range))
-    body = encode_candles(found, page, symbol, asked.range.interval, origin, asked.numbers, asked.time_format)
+    body = encode_candles(
+        found,
+        page,
+        symbol,
+        volume_unit,
+        asked.range.interval,
+        origin,
+        numbers=asked.numbers,
+        times=asked.time_format,
+    )
     return Response(body, headers=headers, media_type="application/json")
 
 
