@@ -2,8 +2,13 @@ import base64
 
 import pytest
 
+from marketdata.api.app import create_app
+from marketdata.core.clock import ManualClock
+from marketdata.core.fetch import Fetcher
+from marketdata.core.models import ExchangeId
 from marketdata.store.clients import create_client, disable_client
-from tests.api.conftest import Api, problem
+from marketdata.store.engine import Database
+from tests.api.conftest import Api, client_of, problem
 
 GRANT = {"grant_type": "client_credentials"}
 
@@ -122,3 +127,30 @@ async def test_without_the_database_no_token_but_the_others_still_verify(api: Ap
     assert (await api.get("/v1/symbols", token=token)).status_code == 200
     assert (await api.http.get("/health/ready")).json() == {"status": "ready", "database": "unreachable"}
     assert problem(await api.get("/v1/syncs", token=token))["code"] == "database-unavailable"
+
+
+async def test_a_token_at_once_when_the_database_comes_after_the_start(api: Api) -> None:
+    """Before the next look into the database, which would bring the keys."""
+    app = create_app(api.services.database, api.services.fetchers, api.clock, api.services.settings)
+    async with client_of(app) as http:
+        answer = await http.post("/v1/token", data=GRANT, auth=(api.client_id, api.client_secret))
+        assert answer.status_code == 200
+        token = answer.json()["access_token"]
+        assert (await http.get("/v1/exchanges", headers={"Authorization": f"Bearer {token}"})).status_code == 200
+    assert api.services.tokens.verify(token).client_id == api.client_id
+
+
+async def test_the_keys_are_read_when_they_are_asked_for_and_never_shown_as_none(
+    api: Api, fetchers: dict[ExchangeId, Fetcher], clock: ManualClock
+) -> None:
+    nowhere = Database("postgresql://127.0.0.1:9/nothing")
+    for database, status in ((nowhere, 503), (api.services.database, 200)):
+        app = create_app(database, fetchers, clock, api.services.settings)
+        async with client_of(app) as http:
+            answer = await http.get("/.well-known/jwks.json")
+        assert answer.status_code == status
+        if status == 200:
+            assert answer.json() == {"keys": api.services.tokens.public_keys()}
+        else:
+            assert problem(answer)["code"] == "database-unavailable"
+    await nowhere.dispose()

@@ -117,8 +117,13 @@ class Tokens:
             for kid, key in self._public.items()
         ]
 
+    @property
+    def can_issue(self) -> bool:
+        """Whether one of the keys signs."""
+        return any(key.retired_at is None for key in self._keys)
+
     def issue(self, client_id: str, scopes: Sequence[str]) -> str:
-        """A new access token for the client. Keys must have been given."""
+        """A new access token for the client; one of the keys must sign."""
         key = next(key for key in self._keys if key.retired_at is None)
         now_s = self._clock.now_ms() // 1000
         claims = {

@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 POLL_S: Final = 2.0
 """How long news in the database may go unnoticed."""
 
-
 SOURCE_AGE_S: Final = 5.0
 """How long an answer of a simulator about whose data it serves is believed."""
 
@@ -70,7 +69,7 @@ class Services:
     async def refresh(self) -> None:
         """Take over what is new in the database; without it, go on with what is held."""
         try:
-            await self._refresh_keys()
+            await self.refresh_keys()
             await self.catalogue.refresh(self.database)
         except DatabaseUnavailable as error:
             if self.database_is_up:
@@ -89,7 +88,16 @@ class Services:
                 # a defect must not end the polling: what is held is served on, and the next look may succeed
                 logger.exception("defect while refreshing from the database")
 
-    async def _refresh_keys(self) -> None:
+    async def ensure_keys(self) -> None:
+        """Make sure that tokens can be issued, also right after a start without the database.
+
+        Raises DatabaseUnavailable when no key is held and none can be read.
+        """
+        if not self.tokens.can_issue:
+            await self.refresh_keys()
+
+    async def refresh_keys(self) -> None:
+        """Take over the signing keys, making the first one. Raises DatabaseUnavailable, keeping what is held."""
         async with self.database.transaction() as connection:
             await ensure_key(connection, lambda: make_key(self.clock.now_ms()))
             self.tokens.use(await list_keys(connection))

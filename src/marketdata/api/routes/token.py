@@ -86,6 +86,7 @@ async def create_token(request: Request, response: Response, services: ServicesN
         )
     client = await _authenticate(services, client_id, secret)
     scopes = _choose_scopes(client, form.get("scope", ""))
+    await services.ensure_keys()
     response.headers["Cache-Control"] = "no-store"
     return AccessToken(
         access_token=services.tokens.issue(client.client_id, scopes),
@@ -95,10 +96,14 @@ async def create_token(request: Request, response: Response, services: ServicesN
 
 
 @router.get(
-    "/.well-known/jwks.json", operation_id="getKeys", summary="Get the public signing keys", responses=problems()
+    "/.well-known/jwks.json",
+    operation_id="getKeys",
+    summary="Get the public signing keys",
+    responses=problems("database-unavailable"),
 )
 async def get_keys(services: ServicesNeeded) -> KeySet:
     """The keys that verify our access tokens, as an RFC 7517 key set."""
+    await services.ensure_keys()
     return KeySet(keys=services.tokens.public_keys())
 
 
