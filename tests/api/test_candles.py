@@ -337,7 +337,7 @@ async def test_the_unit_of_volume_has_the_factor(market: Market) -> None:
             {
                 "status": 400,
                 "code": "limit-too-large",
-                "detail": "`limit` is at most 5000; go on with `page.next`.",
+                "detail": "`limit` is at most 5000.",
                 "parameter": "limit",
                 "max": 5000,
             },

@@ -61,7 +61,13 @@ async def test_syncs(api: Api, database: Database) -> None:
     assert body["page"] == {"count": 2, "limit": 20, "next": None}
     assert len((await api.get("/v1/syncs?limit=1&exchange=coinbase")).json()["data"]) == 1
     assert (await api.get("/v1/syncs?exchange=hyperliquid")).json()["data"] == []
-    assert problem(await api.get("/v1/syncs?limit=101"))["max"] == 100
+    assert problem(await api.get("/v1/syncs?limit=101")) == {
+        "status": 400,
+        "code": "limit-too-large",
+        "detail": "`limit` is at most 100.",
+        "parameter": "limit",
+        "max": 100,
+    }
 
 
 @pytest.mark.parametrize(

@@ -142,9 +142,25 @@ async def test_refusals_help_to_mend_the_request(api: Api, path: str, expected: 
 
 
 async def test_limit_below_one_and_no_number(api: Api) -> None:
-    for limit in ("0", "-1", "ten", ""):
-        document = problem(await api.get(f"/v1/symbols?limit={limit}"))
-        assert (document["code"], document["parameter"]) == ("invalid-parameter", "limit")
+    for path, most in (("/v1/symbols", 1000), ("/v1/syncs", 100), ("/v1/candles/coinbase/BTC-USD/1h", 5000)):
+        for limit in ("0", "-1", "ten", "", "1_0", "%2010", "10%20", "10.0", "%2B5", "1e1", "%D9%A1"):
+            assert problem(await api.get(f"{path}?limit={limit}")) == {
+                "status": 400,
+                "code": "invalid-parameter",
+                "detail": f"`limit` is a whole number from 1 to {most}.",
+                "parameter": "limit",
+                "max": most,
+            }
+
+
+@pytest.mark.parametrize("name", ["base", "quote", "settle"])
+async def test_an_empty_filter_is_refused_rather_than_matching_nothing(api: Api, name: str) -> None:
+    assert problem(await api.get(f"/v1/symbols?{name}=")) == {
+        "status": 400,
+        "code": "invalid-parameter",
+        "detail": f"`{name}` is empty.",
+        "parameter": name,
+    }
 
 
 async def test_unknown_parameters_are_named_only_if_they_look_like_names(api: Api) -> None:

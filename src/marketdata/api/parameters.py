@@ -65,9 +65,7 @@ def parse_limit(text: str, most: int) -> int:
     """A number of rows from 1 to `most`; Problem `limit-too-large` above, `invalid-parameter` for anything else."""
     limit = int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else 0
     if limit > most:
-        raise Problem(
-            "limit-too-large", f"`limit` is at most {most}; go on with `page.next`.", parameter="limit", max=most
-        )
+        raise Problem("limit-too-large", f"`limit` is at most {most}.", parameter="limit", max=most)
     if limit < 1:
         raise Problem("invalid-parameter", f"`limit` is a whole number from 1 to {most}.", parameter="limit", max=most)
     return limit

@@ -179,15 +179,13 @@ def _from_validation(error: RequestValidationError) -> Problem:
     """Speak of the first thing that is wrong, by the parameter's name and what it may be."""
     first = error.errors()[0]
     name = str(first["loc"][-1])
-    bounds: Mapping[str, object] = first.get("ctx", {})
     match first["type"]:
         case "missing":
             return Problem("invalid-parameter", f"`{name}` is required.", parameter=name)
-        case "less_than_equal":
-            largest = bounds["le"]
-            return Problem("limit-too-large", f"`{name}` is at most {largest}.", parameter=name, max=largest)
+        case "string_too_short":
+            return Problem("invalid-parameter", f"`{name}` is empty.", parameter=name)
         case "enum" | "literal_error":
-            supported = [word.strip("'") for word in str(bounds["expected"]).replace(" or ", ", ").split(", ")]
+            supported = [word.strip("'") for word in str(first["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
             return Problem(
                 "invalid-parameter",
                 f"`{name}` is one of {', '.join(supported)}.",

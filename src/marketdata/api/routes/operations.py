@@ -1,16 +1,18 @@
 """How the platform is doing: its syncs and the condition of each exchange."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Security
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from marketdata import __version__
 from marketdata.api.auth import METADATA_READ
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage
 from marketdata.api.openapi import access_problems, problems
+from marketdata.api.parameters import parse_limit
 from marketdata.api.services import SOURCE_AGE_S, Freshness, Services
 from marketdata.core.errors import DatabaseUnavailable, UpstreamError
 from marketdata.core.fetch import Fetcher
@@ -25,6 +27,7 @@ router = APIRouter(
 )
 
 _ABOUT_DEADLINE_S: Final = 2.0
+_MAX_SYNCS: Final = 100
 _UNREACHABLE: Final = frozenset({"upstream-unavailable", "upstream-timeout", "upstream-blocked", "upstream-banned"})
 
 Condition = Literal["ok", "degraded", "stale", "quarantined", "unreachable"]
@@ -81,7 +84,11 @@ class PlatformStatus(BaseModel):
 async def list_syncs(
     services: ServicesNeeded,
     exchange: Annotated[str | None, Query(description="Only this exchange.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Most syncs in the answer.")] = 20,
+    limit: Annotated[
+        int,
+        Query(ge=1, le=_MAX_SYNCS, description="Most syncs in the answer."),
+        BeforeValidator(partial(parse_limit, most=_MAX_SYNCS)),
+    ] = 20,
 ) -> Listed[Sync]:
     """The newest syncs first: outcome, counts, what changed, refused rows with their reason, clashing names."""
     chosen = None if exchange is None else services.catalogue.check_exchange(exchange)

@@ -1,12 +1,13 @@
 """Instruments: lists of them, one of them, and finding them by any name."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from marketdata.api.auth import METADATA_READ
 from marketdata.api.catalogue import Catalogue
@@ -14,10 +15,13 @@ from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage, whole
 from marketdata.api.openapi import access_problems, problems
+from marketdata.api.parameters import parse_limit
 from marketdata.core.models import Kind, Status, Symbol
 from marketdata.core.naming import canonical_spelling
 
-SYMBOLS_PATH = "/v1/symbols"
+SYMBOLS_PATH: Final = "/v1/symbols"
+
+MAX_LIMIT: Final = 1000
 
 router = APIRouter(
     prefix="/v1",
@@ -27,16 +31,25 @@ router = APIRouter(
 )
 
 
+Asset = Annotated[str, Field(min_length=1)]
+
+
 class SymbolFilters(BaseModel):
     """Which instruments to list. Asset names are compared without regard to case."""
 
     exchange: Annotated[str | None, Field(description="Only this exchange.", examples=["binance_futures"])] = None
     kind: Annotated[Kind | None, Field(description="Only this kind.")] = None
-    base: Annotated[str | None, Field(description="Only this base asset, without multiplier.", examples=["BTC"])] = None
-    quote: Annotated[str | None, Field(description="Only this quote asset.", examples=["USDT"])] = None
-    settle: Annotated[str | None, Field(description="Only what settles in this asset.", examples=["USDC"])] = None
+    base: Annotated[Asset | None, Field(description="Only this base asset, without multiplier.", examples=["BTC"])] = (
+        None
+    )
+    quote: Annotated[Asset | None, Field(description="Only this quote asset.", examples=["USDT"])] = None
+    settle: Annotated[Asset | None, Field(description="Only what settles in this asset.", examples=["USDC"])] = None
     status: Annotated[Status | None, Field(description="Only this status; without it all, delisted ones too.")] = None
-    limit: Annotated[int, Field(ge=1, le=1000, description="Most instruments in one answer.")] = 100
+    limit: Annotated[
+        int,
+        Field(ge=1, le=MAX_LIMIT, description="Most instruments in one answer."),
+        BeforeValidator(partial(parse_limit, most=MAX_LIMIT)),
+    ] = 100
     cursor: Annotated[str | None, Field(description="From `page.next`; it stands alone.")] = None
 
     def keep(self, symbol: Symbol) -> bool:
@@ -51,9 +64,9 @@ class SymbolFilters(BaseModel):
 
 
 class Rest(msgspec.Struct, frozen=True, array_like=True):
-    """What a cursor freezes: the filters, and the exchange and symbol of the last instrument before it."""
+    """What a cursor freezes: the filters as a query has them, exchange and symbol of the last instrument before it."""
 
-    filters: dict[str, str | int]
+    filters: dict[str, str]
     after: tuple[str, str]
 
 
@@ -80,7 +93,8 @@ async def list_symbols(
     following = None
     if len(listed) > filters.limit:
         last = shown[-1][0]
-        rest = Rest(filters.model_dump(mode="json", exclude_none=True), (last.exchange, last.symbol))
+        query = {name: str(value) for name, value in filters.model_dump(mode="json", exclude_none=True).items()}
+        rest = Rest(query, (last.exchange, last.symbol))
         cursor = seal(secrets[0], SYMBOLS_PATH, rest)
         following = f"{request.scope.get('root_path', '')}{SYMBOLS_PATH}?cursor={cursor}"
     page = ListPage(count=len(shown), limit=filters.limit, next=following)
