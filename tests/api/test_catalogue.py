@@ -69,6 +69,22 @@ def test_a_replaced_instrument_keeps_its_own_name_only() -> None:
     assert not known.is_replaced(new)
 
 
+def test_a_former_name_means_its_current_holder_and_without_one_the_last() -> None:
+    first = make_symbol("coinbase", "A-USD~260101", "A-USD", "A", "USD", aliases=("A-USD",))
+    second = make_symbol("coinbase", "A-USD~260102", "A-USD", "A", "USD", aliases=("A-USD",))
+    third = make_symbol("coinbase", "A-USD", "1", "A", "USD")
+    former = [
+        StoredSymbol(second, "A", "2", listed=False, replaced_at=NOW_MS + 1),
+        StoredSymbol(first, "A", "1", listed=False, replaced_at=NOW_MS),
+    ]
+    assert instruments(*former).find("A-USD") == second
+    known = instruments(StoredSymbol(third, "A", "3", listed=True), *former)
+    assert known.find("A-USD") == third
+    assert known.matches("A-USD") == [third, first, second]
+    renamed = make_symbol("coinbase", "A-USDC", "1", "A", "USDC", aliases=("A-USD",))
+    assert instruments(*former, StoredSymbol(renamed, "A", "3", listed=True)).find("A-USD") == renamed
+
+
 async def test_candles_of_a_replaced_instrument_are_never_those_of_its_successor(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,34 +2,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from marketdata.core.models import Kind, ListedInstrument, Status
+from marketdata.core.models import Kind, Status
 from marketdata.core.naming import assign_names, canonical_spelling, symbol_name
-
-
-def listed(exchange_symbol: str, base: str, quote: str = "USDT", status: Status = Status.TRADING) -> ListedInstrument:
-    return ListedInstrument(
-        exchange_symbol=exchange_symbol,
-        base=base,
-        identity=exchange_symbol,
-        kind=Kind.PERPETUAL,
-        dex=None,
-        base_asset=base,
-        base_multiplier=1,
-        quote_asset=quote,
-        settle_asset=quote,
-        ccxt_symbol=None,
-        status=status,
-        exchange_status=None,
-        tick_size=None,
-        step_size=None,
-        price_significant_digits=None,
-        price_max_decimals=None,
-        min_quantity=None,
-        min_notional=None,
-        contract_size=None,
-        listed_at=None,
-        expires_at=None,
-    )
+from tests.listings import instrument
 
 
 @pytest.mark.parametrize(
@@ -61,13 +36,13 @@ def test_a_canonical_spelling_is_its_own(text: str) -> None:
 
 
 def test_base_plus_quote_wins_within_one_listing() -> None:
-    assignment = assign_names([listed("IDOL", "IDOL"), listed("IDOLUSDT", "IDOL")], {})
-    assert assignment.names == {"IDOL": "IDOL-USDT-PERP~IDOL", "IDOLUSDT": "IDOL-USDT-PERP"}
+    names = assign_names([instrument("IDOL", "IDOL"), instrument("IDOLUSDT", "IDOL")], {})
+    assert names == {"IDOL": "IDOL-USDT-PERP~IDOL", "IDOLUSDT": "IDOL-USDT-PERP"}
 
 
 def test_then_the_one_that_trades_then_the_smaller_exchange_symbol() -> None:
-    rivals = [listed("AA", "X", status=Status.DELISTED), listed("CC", "X"), listed("BB", "X")]
-    assert assign_names(rivals, {}).names == {
+    rivals = [instrument("AA", "X", status=Status.DELISTED), instrument("CC", "X"), instrument("BB", "X")]
+    assert assign_names(rivals, {}) == {
         "AA": "X-USDT-PERP~AA",
         "BB": "X-USDT-PERP",
         "CC": "X-USDT-PERP~CC",
@@ -76,13 +51,13 @@ def test_then_the_one_that_trades_then_the_smaller_exchange_symbol() -> None:
 
 def test_the_holder_keeps_the_name_even_when_it_left_the_listing() -> None:
     held = {"IDOL-USDT-PERP": "IDOL"}
-    assert assign_names([listed("IDOLUSDT", "IDOL")], held).names == {"IDOLUSDT": "IDOL-USDT-PERP~IDOLUSDT"}
+    assert assign_names([instrument("IDOLUSDT", "IDOL")], held) == {"IDOLUSDT": "IDOL-USDT-PERP~IDOLUSDT"}
 
 
 def test_a_marked_name_is_for_good() -> None:
     held = {"IDOL-USDT-PERP~IDOL": "IDOL"}
-    assignment = assign_names([listed("IDOL", "IDOL")], held)
-    assert assignment.names == {"IDOL": "IDOL-USDT-PERP~IDOL"}
+    names = assign_names([instrument("IDOL", "IDOL")], held)
+    assert names == {"IDOL": "IDOL-USDT-PERP~IDOL"}
     assert (
-        assign_names([listed("IDOL", "IDOL"), listed("IDOLUSDT", "IDOL")], held).names["IDOLUSDT"] == "IDOL-USDT-PERP"
+        assign_names([instrument("IDOL", "IDOL"), instrument("IDOLUSDT", "IDOL")], held)["IDOLUSDT"] == "IDOL-USDT-PERP"
     )

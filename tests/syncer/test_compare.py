@@ -12,7 +12,7 @@ from marketdata.core.models import ExchangeId, ListedInstrument, Listing, Status
 from marketdata.store.symbols import StoredSymbol
 from marketdata.store.syncs import SymbolChange
 from marketdata.syncer.compare import Comparison, compare
-from tests.syncer.listings import instrument
+from tests.listings import instrument
 
 EXCHANGE = ExchangeId("somewhere")
 DAY_MS = 86_400_000
@@ -131,20 +131,20 @@ def test_another_identity_is_another_instrument_under_the_same_name(store: Store
     old, new = store["BTC-USDT-PERP~260102"], store["BTC-USDT-PERP"]
     assert (old.replaced_at, old.listed, old.symbol.status) == (NEW_YEAR_MS + DAY_MS, False, Status.DELISTED)
     assert (old.symbol.delisted_at, old.symbol.last_seen_at) == (NEW_YEAR_MS + DAY_MS, NEW_YEAR_MS)
-    assert (old.symbol.aliases, new.symbol.aliases) == ((), ())
+    assert (old.symbol.aliases, new.symbol.aliases) == (("BTC-USDT-PERP",), ())
     assert (new.identity, new.symbol.first_seen_at, new.replaced_at) == ("second", NEW_YEAR_MS + DAY_MS, None)
 
 
-def test_a_replaced_instrument_keeps_its_name_as_an_alias_until_another_has_it(store: Store) -> None:
+def test_a_replaced_instrument_keeps_its_name_as_an_alias_whoever_has_it_next(store: Store) -> None:
     eth = instrument("ETHUSDT", base="ETH")
     store.sync(instrument(quote="USDC"), eth)
     assert store.symbols() == ["BTC-USDC-PERP", "BTC-USDT-PERP~260102", "ETH-USDT-PERP"]
     assert list(store["BTC-USDT-PERP~260102"].symbol.aliases) == ["BTC-USDT-PERP"]
 
     comparison = store.sync(instrument(quote="USDC"), eth, instrument("XBT"))
-    assert kinds(comparison.changes) == {"BTC-USDT-PERP": "listed", "BTC-USDT-PERP~260102": "changed"}
+    assert kinds(comparison.changes) == {"BTC-USDT-PERP": "listed"}
     assert store["BTC-USDT-PERP"].symbol.exchange_symbol == "XBT"
-    assert list(store["BTC-USDT-PERP~260102"].symbol.aliases) == []
+    assert list(store["BTC-USDT-PERP~260102"].symbol.aliases) == ["BTC-USDT-PERP"]
 
 
 def test_two_replacements_on_one_day_have_different_names(store: Store) -> None:
@@ -199,8 +199,9 @@ def test_a_clash_is_told_each_time_and_lasts(store: Store) -> None:
 def test_names_that_differ_by_case_alone_are_told_apart(store: Store) -> None:
     eth = instrument("ETHUSDT", base="ETH")
     listed = (instrument(), eth, instrument("other"), instrument("OTHER"))
-    store.sync(*listed)
+    comparison = store.sync(*listed)
     assert [name for name in store.symbols() if "OTHER" in name] == ["BTC-USDT-PERP~OTHER", "BTC-USDT-PERP~OTHER~2"]
+    assert comparison.clashes == ["BTC-USDT-PERP~OTHER", "BTC-USDT-PERP~OTHER~2"]
     assert store.sync(*reversed(listed)).changes == []
 
 
@@ -232,9 +233,11 @@ def test_whatever_is_listed(listings: list[list[ListedInstrument]]) -> None:
         assert store.sync(*reversed(listed)).symbols == []  # a day later, in another order: nothing more
         assert before.keys() <= store.rows.keys()
 
-        names = [name for row in store.rows.values() for name in (row.symbol.symbol, *row.symbol.aliases)]
-        assert len(names) == len(set(names))
+        symbols = [row.symbol.symbol for row in store.rows.values()]
+        assert len(symbols) == len(set(symbols))
         current = {row.symbol.exchange_symbol: row for row in store.rows.values() if row.replaced_at is None}
+        names = [name for row in current.values() for name in (row.symbol.symbol, *row.symbol.aliases)]
+        assert len(names) == len(set(names))
         assert len(current) == sum(row.replaced_at is None for row in store.rows.values())
         assert {one for one, row in current.items() if row.listed} == {one.exchange_symbol for one in listed}
         for one in listed:

@@ -4,7 +4,7 @@ import pytest
 
 from marketdata.core.models import Listing, Refusal
 from marketdata.syncer.validate import validate
-from tests.syncer.listings import instrument
+from tests.listings import instrument
 
 
 def test_a_good_listing_passes_as_it_is() -> None:

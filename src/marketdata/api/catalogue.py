@@ -1,5 +1,6 @@
 """The metadata in memory: a whole snapshot per generation, swapped at once, served on when the database is away."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ class Instruments:
         self._replaced = {row.symbol.symbol for row in rows if row.replaced_at is not None}
         self._by_exchange_symbol = {row.symbol.exchange_symbol: row.symbol for row in rows if row.replaced_at is None}
         self._by_symbol = {symbol.symbol: symbol for symbol in self.symbols}
-        self._by_alias = {alias: symbol for symbol in self.symbols for alias in symbol.aliases}
+        # of several that were once called so the last one: one that was not replaced, else the one replaced last
+        newest_last = sorted(rows, key=lambda row: math.inf if row.replaced_at is None else row.replaced_at)
+        self._by_alias = {alias: row.symbol for row in newest_last for alias in row.symbol.aliases}
         self._by_any: Mapping[str, list[Symbol]] = _index(self.symbols)
 
     def find(self, name: str) -> Symbol | None:

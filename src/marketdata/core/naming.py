@@ -8,8 +8,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-import msgspec
-
 from marketdata.core.models import Kind, ListedInstrument, Status
 
 
@@ -36,17 +34,13 @@ def symbol_name(base: str, quote: str, kind: Kind, expires_at_ms: int | None = N
     return canonical_spelling(f"{base}-{quote}{suffix}")
 
 
-class NameAssignment(msgspec.Struct, frozen=True):
-    """Who is called what after one listing."""
-
-    names: dict[str, str]
-    """Exchange symbol → canonical symbol."""
-    clashes: list[str]
-    """Canonical symbols `NAME~EXCHANGE_SYMBOL` that exist because NAME was taken."""
+def unmarked_name(instrument: ListedInstrument) -> str:
+    """The canonical symbol that `instrument` has unless another one holds it."""
+    return symbol_name(instrument.base, instrument.quote_asset, instrument.kind, instrument.expires_at)
 
 
-def assign_names(listed: Sequence[ListedInstrument], held: Mapping[str, str]) -> NameAssignment:
-    """Give every listed instrument its canonical symbol; nothing is refused.
+def assign_names(listed: Sequence[ListedInstrument], held: Mapping[str, str]) -> dict[str, str]:
+    """Give every listed instrument its canonical symbol, by exchange symbol; nothing is refused.
 
     `held` maps canonical symbols already given on this exchange, former ones included, to their exchange symbols. The
     holder keeps a name. Within one listing it goes to the instrument whose exchange symbol is base + quote, then to one
@@ -54,22 +48,17 @@ def assign_names(listed: Sequence[ListedInstrument], held: Mapping[str, str]) ->
     """
     wanted: dict[str, list[ListedInstrument]] = {}
     for instrument in listed:
-        name = symbol_name(instrument.base, instrument.quote_asset, instrument.kind, instrument.expires_at)
-        wanted.setdefault(name, []).append(instrument)
+        wanted.setdefault(unmarked_name(instrument), []).append(instrument)
 
     names: dict[str, str] = {}
-    clashes: list[str] = []
     for name, rivals in wanted.items():
         marked = {rival.exchange_symbol: f"{name}~{canonical_spelling(rival.exchange_symbol)}" for rival in rivals}
         free = [rival for rival in rivals if held.get(marked[rival.exchange_symbol]) != rival.exchange_symbol]
         holder = held.get(name) or (min(free, key=_precedence).exchange_symbol if free else None)
         for rival in rivals:
-            if rival.exchange_symbol == holder:
-                names[rival.exchange_symbol] = name
-            else:
-                names[rival.exchange_symbol] = marked[rival.exchange_symbol]
-                clashes.append(marked[rival.exchange_symbol])
-    return NameAssignment(names, sorted(clashes))
+            is_holder = rival.exchange_symbol == holder
+            names[rival.exchange_symbol] = name if is_holder else marked[rival.exchange_symbol]
+    return names
 
 
 def _precedence(instrument: ListedInstrument) -> tuple[bool, bool, str]:

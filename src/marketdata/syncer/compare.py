@@ -1,16 +1,17 @@
 """The third step of a sync: what a listing changes about what is stored. Pure; an unchanged listing changes nothing.
 
 No instrument is ever deleted: one that leaves the listing is delisted, one whose identity changes makes way under
-another name. Every name, former ones included, belongs to one instrument.
+another name and keeps the former one as an alias, whoever has it next. Among the others every name, former ones
+included, belongs to one instrument.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Literal
 
 from marketdata.core.models import ExchangeId, Instrument, ListedInstrument, Listing, Status, Symbol
-from marketdata.core.naming import assign_names, canonical_spelling, yymmdd
+from marketdata.core.naming import assign_names, canonical_spelling, unmarked_name, yymmdd
 from marketdata.store.symbols import StoredSymbol
 from marketdata.store.syncs import SymbolChange
 
@@ -29,7 +30,7 @@ class Comparison:
     changes: list[SymbolChange]
     """One for each of them."""
     clashes: list[str]
-    """Canonical symbols that exist because another instrument holds the shorter one; new or not."""
+    """Listed instruments, new or not, that are called otherwise because another one holds their name."""
 
     def count(self, *kinds: ChangeKind) -> int:
         """How many changes are of these kinds."""
@@ -46,8 +47,8 @@ def compare(exchange: ExchangeId, stored: Sequence[StoredSymbol], listing: Listi
 
     held = {name: row.symbol.exchange_symbol for row in staying.values() for name in _names(row)}
     held |= {row.symbol.symbol: _NOBODY for row in former}
-    assignment = assign_names(listing.instruments, held)
-    names = {one: _take(name, one, held) for one, name in assignment.names.items()}
+    names = {one: _take(name, one, held) for one, name in assign_names(listing.instruments, held).items()}
+    clashes = sorted(names[one] for one, instrument in listed.items() if names[one] != unmarked_name(instrument))
 
     after: list[StoredSymbol] = list(former)
     after += [_replaced(row, _take(_dated(row, now_ms), None, held), now_ms) for row in leaving]
@@ -55,12 +56,11 @@ def compare(exchange: ExchangeId, stored: Sequence[StoredSymbol], listing: Listi
     for one, instrument in listed.items():
         row = staying.get(one) or _unseen(exchange, instrument, names[one], now_ms)
         after.append(_seen(row, instrument, names[one], now_ms))
-    after = _without_taken_aliases(after)
 
     before = {row.row_id: row for row in stored}
     written = [row for row in after if row != before.get(row.row_id)]
     changes = [_change(before.get(row.row_id), row) for row in written]
-    return Comparison(written, sorted(changes, key=lambda change: change.symbol), assignment.clashes)
+    return Comparison(written, sorted(changes, key=lambda change: change.symbol), clashes)
 
 
 def _is_replaced(row: StoredSymbol, listed: Mapping[str, ListedInstrument]) -> bool:
@@ -128,20 +128,6 @@ def _renamed(symbol: Symbol, name: str) -> Symbol:
         return symbol
     aliases = (*(alias for alias in symbol.aliases if alias != name), symbol.symbol)
     return symbol.model_copy(update={"id": f"{symbol.exchange}:{name}", "symbol": name, "aliases": aliases})
-
-
-def _without_taken_aliases(rows: Iterable[StoredSymbol]) -> list[StoredSymbol]:
-    """Nobody has an alias that is another's name; only replaced instruments can lose one in this way."""
-    rows = list(rows)
-    taken = {row.symbol.symbol for row in rows}
-    return [
-        row if taken.isdisjoint(row.symbol.aliases) else replace(row, symbol=_without(row.symbol, taken))
-        for row in rows
-    ]
-
-
-def _without(symbol: Symbol, taken: set[str]) -> Symbol:
-    return symbol.model_copy(update={"aliases": tuple(alias for alias in symbol.aliases if alias not in taken)})
 
 
 def _change(before: StoredSymbol | None, after: StoredSymbol) -> SymbolChange:

@@ -18,7 +18,7 @@ def listing(sample: Callable[[str], bytes]) -> Listing:
 
 
 def test_names_and_statuses(listing: Listing) -> None:
-    names = assign_names(listing.instruments, {}).names
+    names = assign_names(listing.instruments, {})
     assert {names[one.exchange_symbol]: one.status for one in listing.instruments} == {
         "ETH-BTC": Status.TRADING,
         "BTC-USD": Status.TRADING,

@@ -5,8 +5,8 @@ from marketdata.core.models import Kind, ListedInstrument, Status
 
 def instrument(
     exchange_symbol: str = "BTCUSDT",
-    *,
     base: str = "BTC",
+    *,
     quote: str = "USDT",
     identity: str = "",
     status: Status = Status.TRADING,
