@@ -33,6 +33,7 @@ async def test_exchanges_say_what_they_can_be_asked_and_how_fresh_they_are(api: 
     one = (await api.get("/v1/exchanges/coinbase")).json()
     assert one == body["data"][2]
     assert (one["last_sync_at"], one["age_s"], one["is_stale"]) == (NOW_MS, 10.0, False)
+    assert next(iter(one)) == "exchange"
     assert one["rows_per_call"] == 300
     assert one["intervals"][3] == {"interval": "1h", "token": "3600", "anchor": "epoch", "offset_ms": 0}
     assert one["columns"]["quote_volume"] == {"published": False, "unit": None}
@@ -47,6 +48,7 @@ async def test_intervals(api: Api) -> None:
     assert [row["interval"] for row in coinbase] == ["1m", "5m", "15m", "1h", "6h", "1d"]
     of_one = (await api.get("/v1/intervals?symbol=btc-usd")).json()["data"]
     assert of_one == coinbase
+    assert list(of_one[0]) == ["exchange", "interval", "token", "anchor", "offset_ms"]
     assert problem(await api.get("/v1/intervals?symbol=nothing"))["code"] == "unknown-symbol"
     assert problem(await api.get("/v1/intervals?exchange=nothing"))["code"] == "unknown-exchange"
 
@@ -58,7 +60,7 @@ async def test_syncs(api: Api, database: Database) -> None:
     assert [run["outcome"] for run in body["data"]] == ["failed", "succeeded"]
     assert body["data"][1]["duration_s"] == 1.5
     assert body["data"][1]["report"]["changes"][0]["change"] == "listed"
-    assert body["page"] == {"count": 2, "limit": 20, "next": None}
+    assert body["page"] == {"count": 2, "limit": 20, "complete": True, "next": None}
     assert len((await api.get("/v1/syncs?limit=1&exchange=coinbase")).json()["data"]) == 1
     assert (await api.get("/v1/syncs?exchange=hyperliquid")).json()["data"] == []
     assert problem(await api.get("/v1/syncs?limit=101")) == {

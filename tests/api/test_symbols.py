@@ -2,7 +2,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.api.conftest import SYMBOLS, Api, problem
+from tests.api.conftest import NOW_MS, SYMBOLS, Api, problem, store_symbols
 
 
 async def test_one_symbol_in_any_spelling_of_a_path(api: Api) -> None:
@@ -25,7 +25,7 @@ async def test_every_symbol_is_found_by_its_own_and_the_exchange_s_name(api: Api
 async def test_resolve_finds_all_that_go_by_a_name(api: Api) -> None:
     found = (await api.get("/v1/resolve?name=btc-usd")).json()
     assert [match["id"] for match in found["data"]] == ["coinbase:BTC-USD"]
-    assert found["page"] == {"count": 1, "limit": None, "next": None}
+    assert found["page"] == {"count": 1, "limit": None, "complete": True, "next": None}
     for name in ("BTC/USDC:USDC", "hyperliquid:BTC-USDC-PERP", "BTC"):
         found = (await api.get(f"/v1/resolve?name={name}")).json()
         assert [match["id"] for match in found["data"]] == ["hyperliquid:BTC-USDC-PERP"]
@@ -54,8 +54,7 @@ async def test_resolve_finds_all_that_go_by_a_name(api: Api) -> None:
 async def test_filters(api: Api, query: str, expected: int) -> None:
     answer = (await api.get(f"/v1/symbols?{query}")).json()
     assert len(answer["data"]) == answer["page"]["count"] == expected
-    assert answer["page"]["limit"] == 100
-    assert answer["page"]["next"] is None
+    assert answer["page"] == {"count": expected, "limit": 100, "complete": True, "next": None}
 
 
 async def test_pages_hold_every_symbol_once_and_keep_their_filters(api: Api) -> None:
@@ -180,3 +179,48 @@ async def test_before_any_sync_metadata_is_not_ready(empty_api: Api) -> None:
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "5"
     assert (await empty_api.get("/v1/exchanges")).status_code == 200
+
+
+@pytest.fixture
+async def half_read(empty_api: Api) -> Api:
+    """An API of three exchanges of which the first has not been read."""
+    read = {exchange: listed for exchange, listed in SYMBOLS.items() if exchange != "binance_futures"}
+    await store_symbols(empty_api.services.database, read, NOW_MS)
+    await empty_api.services.refresh()
+    return empty_api
+
+
+NOT_READ = {
+    "status": 503,
+    "code": "metadata-not-ready",
+    "detail": "The instruments of binance_futures have not been read yet; ask again in a moment.",
+    "retry_after": 5,
+}
+
+
+async def test_a_list_says_that_an_exchange_is_missing_from_it(half_read: Api) -> None:
+    first = (await half_read.get("/v1/symbols?limit=2")).json()
+    for url in ("/v1/symbols", "/v1/symbols?limit=2", "/v1/symbols?base=nothing", first["page"]["next"]):
+        assert (await half_read.get(url)).json()["page"]["complete"] is False
+    assert (await half_read.get("/v1/symbols?exchange=coinbase")).json()["page"]["complete"] is True
+    assert problem(await half_read.get("/v1/symbols?exchange=binance_futures")) == NOT_READ
+
+
+async def test_resolve_finds_what_has_been_read_and_denies_nothing_that_has_not(half_read: Api) -> None:
+    found = (await half_read.get("/v1/resolve?name=btc-usd")).json()
+    assert [match["id"] for match in found["data"]] == ["coinbase:BTC-USD"]
+    assert found["page"]["complete"] is False
+    assert problem(await half_read.get("/v1/resolve?name=BTCUSDT")) == NOT_READ
+    denied = (await half_read.get("/v1/resolve?name=BTCUSDT&exchange=coinbase")).json()
+    assert (denied["data"], denied["page"]["complete"]) == ([], True)
+
+
+async def test_intervals_of_a_symbol_come_from_the_exchanges_that_have_been_read(half_read: Api) -> None:
+    of_one = (await half_read.get("/v1/intervals?symbol=BTC-USD")).json()
+    assert {row["exchange"] for row in of_one["data"]} == {"coinbase"}
+    assert of_one["page"]["complete"] is False
+    for query in ("symbol=BTCUSDT", "symbol=BTC-USD&exchange=binance_futures"):
+        assert problem(await half_read.get(f"/v1/intervals?{query}")) == NOT_READ
+    denied = await half_read.get("/v1/intervals?symbol=BTCUSDT&exchange=coinbase")
+    assert problem(denied)["code"] == "unknown-symbol"
+    assert (await half_read.get("/v1/intervals")).json()["page"]["complete"] is True

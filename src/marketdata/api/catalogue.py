@@ -88,6 +88,31 @@ class Snapshot:
         return cls({}, {}, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where instruments are looked for."""
+
+    instruments: Mapping[ExchangeId, Instruments]
+    """In the order of the exchanges' names."""
+    unread: Sequence[ExchangeId]
+    """Where one would have to look, too, but no sync has succeeded yet."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing can be missing from what is found."""
+        return not self.unread
+
+    def check_absence(self) -> None:
+        """When nothing was found: Problem `metadata-not-ready` if that does not mean that there is nothing."""
+        if self.unread:
+            raise _not_read(self.unread)
+
+
+def _not_read(exchanges: Iterable[str]) -> Problem:
+    """The refusal as long as the instruments of `exchanges` are needed and unknown."""
+    return not_ready(f"The instruments of {', '.join(exchanges)} have not been read yet")
+
+
 class Catalogue:
     """The newest snapshot and how it is renewed."""
 
@@ -116,14 +141,20 @@ class Catalogue:
         """The instruments of one exchange; Problem `unknown-exchange` or `metadata-not-ready` when there are none."""
         instruments = self.snapshot.instruments.get(self.check_exchange(exchange))
         if instruments is None:
-            raise not_ready(f"The instruments of {exchange} have not been read yet")
+            raise _not_read([exchange])
         return instruments
 
-    def all(self) -> list[Instruments]:
-        """The instruments of every exchange, by exchange; Problem `metadata-not-ready` before any sync."""
-        if not self.is_ready:
-            raise not_ready("No exchange's instruments have been read yet")
-        return [self.snapshot.instruments[exchange] for exchange in sorted(self.snapshot.instruments)]
+    def search(self, exchange: str | None) -> Search:
+        """Where to look for instruments: on one exchange, or on all that have been read.
+
+        Raises Problem `unknown-exchange`, or `metadata-not-ready` when there is nowhere to look.
+        """
+        held = self.snapshot.instruments
+        allowed = self.exchanges if exchange is None else (self.check_exchange(exchange),)
+        unread = [one for one in allowed if one not in held]
+        if len(unread) == len(allowed):
+            raise _not_read(unread)
+        return Search({one: held[one] for one in sorted(allowed) if one in held}, unread)
 
     def symbol(self, exchange: str, name: str) -> Symbol:
         """The instrument that a path means.

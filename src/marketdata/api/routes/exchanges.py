@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Security
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from marketdata.api.auth import METADATA_READ
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
@@ -21,19 +21,22 @@ router = APIRouter(
 )
 
 
-class Exchange(Capabilities):
-    """An exchange: what it can be asked, and how fresh its metadata is."""
+class _OfExchange(BaseModel):
+    """Stands last among the bases, so that its field comes first."""
 
     exchange: str
+
+
+class Exchange(Capabilities, _OfExchange):
+    """An exchange: what it can be asked, and how fresh its metadata is."""
+
     last_sync_at: Annotated[EpochMs | None, Field(description="When its listing was last read; null: never.")]
     age_s: Annotated[float | None, Field(description="Seconds since then.")]
     is_stale: Annotated[bool, Field(description="Not read for three sync intervals.")]
 
 
-class ExchangeInterval(IntervalSpec):
+class ExchangeInterval(IntervalSpec, _OfExchange):
     """An interval on one exchange."""
-
-    exchange: str
 
 
 @router.get("/exchanges", operation_id="listExchanges", summary="List exchanges", responses=problems())
@@ -78,11 +81,19 @@ async def list_intervals(
         str | None, Query(description="Only exchanges that have this instrument, in the spelling of a path.")
     ] = None,
 ) -> Listed[ExchangeInterval]:
-    """The intervals that each exchange offers natively, with its own token and alignment; others do not exist here."""
+    """The intervals that each exchange offers natively, with its own token and alignment; others do not exist here.
+
+    With `symbol`, exchanges are searched whose instruments have been read; `page.complete` says whether these are all.
+    """
     chosen = services.catalogue.exchanges if exchange is None else (services.catalogue.check_exchange(exchange),)
+    complete = True
     if symbol is not None:
-        chosen = tuple(one for one in chosen if services.catalogue.of(one).find(symbol) is not None)
+        search = services.catalogue.search(exchange)
+        complete = search.is_complete
+        held = search.instruments
+        chosen = tuple(one for one in chosen if one in held and held[one].find(symbol) is not None)
         if not chosen:
+            search.check_absence()
             raise Problem(
                 "unknown-symbol", "No instrument has this symbol; `/v1/resolve` finds any spelling.", parameter="symbol"
             )
@@ -91,5 +102,6 @@ async def list_intervals(
             ExchangeInterval(exchange=one, **dict(spec))
             for one in chosen
             for spec in services.fetchers[one].adapter.capabilities.intervals
-        ]
+        ],
+        complete=complete,
     )

@@ -95,7 +95,7 @@ async def list_syncs(
     async with services.database.transaction() as connection:
         runs = await list_runs(connection, exchange=chosen, limit=limit)
     syncs = [Sync(**dict(run), duration_s=(run.finished_at - run.started_at) / 1000) for run in runs]
-    return Listed(data=syncs, page=ListPage(count=len(syncs), limit=limit, next=None))
+    return Listed(data=syncs, page=ListPage(count=len(syncs), limit=limit, complete=True, next=None))
 
 
 @router.get("/status", operation_id="getStatus", summary="How is the platform?", responses=problems())

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from pydantic import BaseModel, BeforeValidator, Field
 
 from marketdata.api.auth import METADATA_READ
-from marketdata.api.catalogue import Catalogue
+from marketdata.api.catalogue import Search
 from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage, whole
@@ -80,7 +80,10 @@ class Rest(msgspec.Struct, frozen=True, array_like=True):
 async def list_symbols(
     request: Request, services: ServicesNeeded, filters: Annotated[SymbolFilters, Query()]
 ) -> Response:
-    """All instruments ever seen, ordered by exchange and symbol; filters narrow, `page.next` goes on."""
+    """All instruments ever seen, ordered by exchange and symbol; filters narrow, `page.next` goes on.
+
+    `page.complete` is false while an exchange that the filters allow has not been read yet.
+    """
     secrets = services.tokens.cursor_secrets()
     after: tuple[str, str] | None = None
     if filters.cursor is not None:
@@ -88,7 +91,8 @@ async def list_symbols(
             raise bad_cursor("A cursor stands alone: it holds all the other parameters of its first page.")
         rest = unseal(secrets, SYMBOLS_PATH, filters.cursor, Rest)
         filters, after = SymbolFilters.model_validate(rest.filters), rest.after
-    listed = [*islice(_matching(services.catalogue, filters, after), filters.limit + 1)]
+    search = services.catalogue.search(filters.exchange)
+    listed = [*islice(_matching(search, filters, after), filters.limit + 1)]
     shown = listed[: filters.limit]
     following = None
     if len(listed) > filters.limit:
@@ -97,17 +101,15 @@ async def list_symbols(
         rest = Rest(query, (last.exchange, last.symbol))
         cursor = seal(secrets[0], SYMBOLS_PATH, rest)
         following = f"{request.scope.get('root_path', '')}{SYMBOLS_PATH}?cursor={cursor}"
-    page = ListPage(count=len(shown), limit=filters.limit, next=following)
+    page = ListPage(count=len(shown), limit=filters.limit, complete=search.is_complete, next=following)
     body = b'{"data":[%b],"page":%b}' % (b",".join(json for _, json in shown), page.model_dump_json().encode())
     headers = {} if following is None else {"Link": f'<{following}>; rel="next"'}
     return Response(body, headers=headers, media_type="application/json")
 
 
-def _matching(
-    catalogue: Catalogue, filters: SymbolFilters, after: tuple[str, str] | None
-) -> Iterator[tuple[Symbol, bytes]]:
+def _matching(search: Search, filters: SymbolFilters, after: tuple[str, str] | None) -> Iterator[tuple[Symbol, bytes]]:
     """Symbols with their JSON, by exchange and symbol, from behind `after`."""
-    for instruments in catalogue.all() if filters.exchange is None else [catalogue.of(filters.exchange)]:
+    for instruments in search.instruments.values():
         for symbol in instruments.symbols:
             if (after is None or (symbol.exchange, symbol.symbol) > after) and filters.keep(symbol):
                 yield symbol, instruments.encoded[symbol.symbol]
@@ -146,6 +148,13 @@ async def resolve(
     ],
     exchange: Annotated[str | None, Query(description="Only on this exchange.")] = None,
 ) -> Listed[Symbol]:
-    """Every instrument that goes by this name, its `exchange:symbol` id and former symbols included; perhaps none."""
-    searched = services.catalogue.all() if exchange is None else [services.catalogue.of(exchange)]
-    return whole([symbol for instruments in searched for symbol in instruments.matches(name)])
+    """Every instrument that goes by this name, its `exchange:symbol` id and former symbols included; perhaps none.
+
+    Exchanges are searched whose instruments have been read. If these are not all, `page.complete` is false, and nothing
+    found is `metadata-not-ready`.
+    """
+    search = services.catalogue.search(exchange)
+    found = [symbol for instruments in search.instruments.values() for symbol in instruments.matches(name)]
+    if not found:
+        search.check_absence()
+    return whole(found, complete=search.is_complete)
