@@ -9,7 +9,7 @@ import psycopg
 
 from tests.cli.command import MARKETDATA, environment, marketdata
 from tests.fake_exchange import Answer, fake_exchange
-from tests.syncer.products import NOT_FOUND, Row, product, products
+from tests.syncer.products import NOT_FOUND, Row, product, products, whole_sync
 
 TRIALS = 6
 PRODUCTS = 500
@@ -23,7 +23,7 @@ async def sync(folder: Path, database_url: str, coinbase: str, *more: str) -> su
 async def test_it_prints_what_changed(postgres_url: str, tmp_path: Path) -> None:
     first: list[Row] = [product("BTC"), product("OLD"), {"id": "BAD-USD"}]
     second = [product("BTC", quote_increment="0.010"), product("NEW")]
-    async with fake_exchange(NOT_FOUND, products(first), NOT_FOUND, products(second)) as coinbase:
+    async with fake_exchange(*whole_sync(first), *whole_sync(second)) as coinbase:
         result = await sync(tmp_path, postgres_url, coinbase.url)
         assert (result.returncode, result.stderr) == (0, "")
         counts, refused = result.stdout.splitlines()

@@ -84,7 +84,7 @@ async def running_platform(sources: Sources, clock: Clock, database_url: str) ->
         app = create_app(database, fetchers, clock, ApiSettings())
         async with database.transaction() as connection:
             client, _ = await create_client(connection, "tests", ("candles:read", "metadata:read"), clock.now_ms())
-        url = await opened.enter_async_context(_serving(app))
+        url = await opened.enter_async_context(serving(app))
         http = await opened.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False))
         platform = Platform(app.state.services, http, fetchers, {}, database, clock, client.client_id)
         await platform.sync()
@@ -92,7 +92,7 @@ async def running_platform(sources: Sources, clock: Clock, database_url: str) ->
 
 
 @asynccontextmanager
-async def _serving(app: Any) -> AsyncIterator[str]:
+async def serving(app: Any) -> AsyncIterator[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         host, port = listening.getsockname()

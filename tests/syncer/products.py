@@ -39,3 +39,8 @@ def product(base: str, **more: object) -> Row:
 def products(rows: Iterable[Row]) -> Answer:
     """The whole listing."""
     return http(json.dumps(list(rows)).encode())
+
+
+def whole_sync(rows: Iterable[Row]) -> tuple[Answer, Answer, Answer]:
+    """The answers to all that one sync asks: whose data it is, the listing, and again whose data it is."""
+    return NOT_FOUND, products(rows), NOT_FOUND

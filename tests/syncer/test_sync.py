@@ -23,7 +23,7 @@ from marketdata.store.syncs import NewSyncRun, list_runs
 from marketdata.syncer.sync import sync_exchange
 from tests.fake_exchange import Answer, fake_exchange, http
 from tests.syncer.conftest import NOW_MS
-from tests.syncer.products import NOT_FOUND, Row, product, products
+from tests.syncer.products import NOT_FOUND, Row, product, products, whole_sync
 
 PREFIXES = {"binance_futures": "binance", "hyperliquid": "hyperliquid", "coinbase": "coinbase"}
 COINBASE = ExchangeId("coinbase")
@@ -139,7 +139,7 @@ async def test_what_changed_is_stored_and_told(
 ) -> None:
     first = [product("BTC"), product("ETH"), product("OLD"), product("LONG", base_currency="OTHER")]
     second: list[Row] = [product("BTC", quote_increment="0.010"), product("ETH"), product("NEW"), {"id": "BAD-USD"}]
-    async with fake_exchange(NOT_FOUND, products(first), products(second)) as coinbase:
+    async with fake_exchange(*whole_sync(first), *whole_sync(second)) as coinbase:
         fetcher = Fetcher(get_adapter("coinbase"), client, clock, coinbase.url)
         run = await sync_exchange(database, fetcher, clock)
         assert run.report.base_mismatches == ("LONG-USD",)
@@ -170,7 +170,7 @@ async def test_what_changed_is_stored_and_told(
 async def test_an_empty_listing_is_refused(
     listing: list[Row], detail: str, database: Database, clock: ManualClock, client: httpx2.AsyncClient
 ) -> None:
-    async with fake_exchange(NOT_FOUND, products([product("BTC")]), products(listing)) as coinbase:
+    async with fake_exchange(*whole_sync([product("BTC")]), *whole_sync(listing)) as coinbase:
         fetcher = Fetcher(get_adapter("coinbase"), client, clock, coinbase.url)
         await sync_exchange(database, fetcher, clock)
         before = (await state(database), await stored(database))
@@ -215,6 +215,34 @@ async def test_another_source_is_refused_and_nothing_changed(
     assert await stored(database) == {}
     async with database.transaction() as connection:
         assert await get_source(connection) is Source.LIVE
+
+
+async def test_a_listing_of_which_nobody_knows_whose_it_is_is_refused(
+    database: Database, clock: ManualClock, client: httpx2.AsyncClient
+) -> None:
+    """While it was asked, another server took the place."""
+    simulated, recorded = http(b'{"source":"simulated"}'), http(b'{"source":"recorded"}')
+    async with fake_exchange(simulated, products([product("BTC")]), recorded) as coinbase:
+        run = await sync_exchange(database, Fetcher(get_adapter("coinbase"), client, clock, coinbase.url), clock)
+    assert (run.outcome, run.error_code) == ("failed", "source-mismatch")
+    assert await stored(database) == {}
+    async with database.transaction() as connection:
+        assert await get_source(connection) is None
+
+
+async def test_a_run_ends_when_all_is_written(
+    database: Database, clock: ManualClock, client: httpx2.AsyncClient
+) -> None:
+    def take_time(*arguments: object) -> None:
+        if "INSERT INTO symbols" in str(arguments[2]):
+            clock.advance(1234)
+
+    event.listen(database._engine.sync_engine, "after_cursor_execute", take_time)
+    async with fake_exchange(*whole_sync([product("BTC")])) as coinbase:
+        run = await sync_exchange(database, Fetcher(get_adapter("coinbase"), client, clock, coinbase.url), clock)
+    assert (run.outcome, run.started_at, run.finished_at) == ("succeeded", NOW_MS, NOW_MS + 1234)
+    assert await runs(database) == [run]
+    assert (await state(database)).last_synced_at == NOW_MS
 
 
 async def test_of_two_syncs_at_once_one_stands_back(

@@ -43,8 +43,11 @@ class Basis:
 class Fetched:
     """What an exchange says, and whose data that is."""
 
-    source: Source
+    sources: tuple[Source, Source]
+    """As asked before and after the listing: if they differ, nobody knows whose the listing is."""
     listing: Listing
+    at_ms: int
+    """When it was read, epoch ms."""
 
 
 async def sync_exchange(database: Database, fetcher: Fetcher, clock: Clock) -> NewSyncRun:
@@ -56,20 +59,19 @@ async def sync_exchange(database: Database, fetcher: Fetcher, clock: Clock) -> N
     started_at_ms = clock.now_ms()
     try:
         basis = await read_basis(database, fetcher)
-        fetched = await fetch(fetcher, basis)
-        now_ms = clock.now_ms()
-        comparison = compare(fetcher.adapter.exchange, basis.stored, fetched.listing, now_ms)
+        fetched = await fetch(fetcher, clock, basis)
+        comparison = compare(fetcher.adapter.exchange, basis.stored, fetched.listing, fetched.at_ms)
         guard(fetched.listing)
-        run = await apply(database, fetcher, basis, fetched, comparison, (started_at_ms, now_ms))
+        run = await apply(database, fetcher, clock, basis, fetched, comparison, started_at_ms)
     except (AlreadyRunning, DatabaseUnavailable):
         raise
     except MarketDataError as error:
-        return await record_failure(database, fetcher, error, (started_at_ms, clock.now_ms()))
+        return await record_failure(database, fetcher, clock, error, started_at_ms)
     except Exception as error:
         # a defect in one adapter must not keep the others from being synced
         logger.exception("defect while syncing %s", fetcher.adapter.exchange)
         defect = MarketDataError(f"a defect of the platform: {type(error).__name__}; its log has the details")
-        return await record_failure(database, fetcher, defect, (started_at_ms, clock.now_ms()))
+        return await record_failure(database, fetcher, clock, defect, started_at_ms)
     return run
 
 
@@ -82,43 +84,46 @@ async def read_basis(database: Database, fetcher: Fetcher) -> Basis:
         return Basis(states.get(exchange), await list_stored(connection, exchange))
 
 
-async def fetch(fetcher: Fetcher, basis: Basis) -> Fetched:
+async def fetch(fetcher: Fetcher, clock: Clock, basis: Basis) -> Fetched:
     """Ask the exchange for its whole catalogue; what cannot be kept of it is refused by name. Raises UpstreamError."""
     known = {row.symbol.exchange_symbol: row.symbol.kind for row in basis.stored if row.replaced_at is None}
-    source = await fetcher.source()
-    return Fetched(source, validate(await fetcher.listing(known)))
+    before = await fetcher.source()
+    listing = await fetcher.listing(known)
+    return Fetched((before, await fetcher.source()), validate(listing), clock.now_ms())
 
 
 async def apply(
     database: Database,
     fetcher: Fetcher,
+    clock: Clock,
     basis: Basis,
     fetched: Fetched,
     comparison: Comparison,
-    times_ms: tuple[int, int],
+    started_at_ms: int,
 ) -> NewSyncRun:
-    """Write it all in one transaction, and the run with it; `times_ms`: when the sync began, when it was compared.
+    """Write it all in one transaction, and the run with it.
 
     Raises AlreadyRunning, SourceMismatch and DatabaseUnavailable; then nothing was written.
     """
     exchange = fetcher.adapter.exchange
-    started_at_ms, now_ms = times_ms
     async with database.transaction() as connection:
         await lock_exchange(connection, exchange)
         states = {state.exchange: state for state in await list_exchanges(connection)}
         if _version(states.get(exchange)) != _version(basis.state):
             raise AlreadyRunning(f"another sync of {exchange} was applied while this one asked the exchange")
-        await claim_source(connection, fetched.source, now_ms)
+        for source in dict.fromkeys(fetched.sources):
+            await claim_source(connection, source, fetched.at_ms)
         await upsert_exchange(connection, exchange, fetcher.base_url)
         intervals_changed = await upsert_intervals(connection, exchange, fetcher.adapter.capabilities.intervals)
         await upsert_symbols(connection, comparison.symbols)
         changed = intervals_changed or bool(comparison.symbols)
+        generation = await record_sync(connection, exchange, fetched.at_ms, changed=changed)
         run = NewSyncRun(
             exchange=exchange,
             started_at=started_at_ms,
-            finished_at=now_ms,
+            finished_at=clock.now_ms(),
             outcome="succeeded",
-            generation=await record_sync(connection, exchange, now_ms, changed=changed),
+            generation=generation,
             listed=len(fetched.listing.instruments),
             added=comparison.count("listed"),
             changed=comparison.count("changed"),
@@ -134,11 +139,10 @@ async def apply(
 
 
 async def record_failure(
-    database: Database, fetcher: Fetcher, error: MarketDataError, times_ms: tuple[int, int]
+    database: Database, fetcher: Fetcher, clock: Clock, error: MarketDataError, started_at_ms: int
 ) -> NewSyncRun:
     """Record that a sync did not succeed; nothing else changes. Raises DatabaseUnavailable."""
     exchange = fetcher.adapter.exchange
-    started_at_ms, finished_at_ms = times_ms
     async with database.transaction() as connection:
         states = {state.exchange: state for state in await list_exchanges(connection)}
         if exchange not in states:
@@ -146,7 +150,7 @@ async def record_failure(
         run = NewSyncRun(
             exchange=exchange,
             started_at=started_at_ms,
-            finished_at=finished_at_ms,
+            finished_at=clock.now_ms(),
             outcome="refused" if isinstance(error, SyncRefused) else "failed",
             generation=states[exchange].generation if exchange in states else 0,
             error_code=error.code,
