@@ -401,11 +401,24 @@ async def test_other_refusals(market: Market, query: str, code: str) -> None:
         ("text/html, application/*;q=0.1", 200),
         ("text/csv", 406),
         ("application/json;q=0, text/csv", 406),
+        ("application/json;q=0, */*", 406),
+        ("*/*, application/*;q=0.000", 406),
+        ("*/*;q=0, Application/JSON; q=0.5", 200),
+        ("application/*;q=0, */*;q=0, application/json", 200),
+        ("application/jsonx", 406),
     ],
 )
 async def test_accept(market: Market, accept: str, status: int) -> None:
     answer = await market.get("/v1/candles/coinbase/BTC-USD/1h?limit=1", Accept=accept)
     assert answer.status_code == status
+
+
+async def test_accept_in_several_lines(market: Market) -> None:
+    token = ("Authorization", f"Bearer {market.token()}")
+    for lines, status in ((("text/csv", "application/json"), 200), (("*/*", "application/json;q=0"), 406)):
+        headers = [token, *(("Accept", line) for line in lines)]
+        answer = await market.http.get("/v1/candles/coinbase/BTC-USD/1h?limit=1", headers=headers)
+        assert answer.status_code == status
 
 
 async def test_flags_in_the_spelling_of_python(market: Market) -> None:

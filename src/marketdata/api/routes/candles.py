@@ -46,7 +46,8 @@ _REPLACED: Final = CandleWarning(
     "not-served-by-exchange",
     "the exchange gave this instrument's symbol to another instrument and serves only that one",
 )
-_ACCEPTABLE: Final = frozenset({"*/*", "application/*", "application/json"})
+_MEDIA_RANGES: Final = ("*/*", "application/*", "application/json")
+"""Those that cover what we answer, the most specific last."""
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):
@@ -123,17 +124,23 @@ def _asked(symbol: Symbol, interval: Interval, values: Mapping[str, str]) -> Ask
 def _check_format(request: Request, given: str | None) -> None:
     """The `format` parameter decides, else the `Accept` header; Problem `unsupported-format` if neither allows ours."""
     if given is None:
-        accept = request.headers.get("accept", "")
-        if not accept or any(_is_acceptable(media_range) for media_range in accept.split(",")):
+        accept = ",".join(request.headers.getlist("accept"))
+        if not accept or _is_acceptable(accept):
             return
     elif given in FORMATS:
         return
     raise Problem("unsupported-format", f"Candles come as {', '.join(FORMATS)}.", parameter="format", supported=FORMATS)
 
 
-def _is_acceptable(media_range: str) -> bool:
-    name, *parameters = (part.strip().lower() for part in media_range.split(";"))
-    return name in _ACCEPTABLE and not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+def _is_acceptable(accept: str) -> bool:
+    """Whether JSON is: the most specific media range that covers it decides, by its `q` (RFC 9110, section 12.5.1)."""
+    found = [(-1, False)]
+    for media_range in accept.lower().split(","):
+        name, *parameters = (part.strip() for part in media_range.split(";"))
+        if name in _MEDIA_RANGES:
+            refused = any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+            found.append((_MEDIA_RANGES.index(name), not refused))
+    return max(found)[1]
 
 
 async def _answer(services: Services, request: Request, symbol: Symbol, asked: Asked, bound_to: str) -> Response:
