@@ -63,6 +63,14 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
 }
 """Every code with its status and title."""
 
+WARNINGS: Mapping[str, str] = {
+    "not-served-by-exchange": "The exchange does not serve this instrument's candles",
+    "no-longer-served": "The exchange no longer has a part of the range",
+    "search-bounded": "The newest candles were looked for only as far back as one answer may cost",
+    "gaps-truncated": "There are more gaps than one answer lists",
+}
+"""Every code of a candle answer's warnings with its title."""
+
 _STATUS_CODES: Mapping[int, str] = {
     400: "invalid-request",
     404: "not-found",
@@ -222,11 +230,13 @@ async def handle(request: Request, error: Exception) -> Response:
 
 
 def errors_page() -> str:
-    """What each `type` points to: every code with its status and meaning, as a page."""
-    rows = "".join(
+    """What each `type` points to: every code of an error or a warning with its meaning, as a page."""
+    errors = "".join(
         f'<dt id="{code}"><code>{code}</code> ({status})</dt><dd>{title}.</dd>'
         for code, (status, title) in PROBLEMS.items()
     )
+    warnings = "".join(f'<dt id="{code}"><code>{code}</code></dt><dd>{title}.</dd>' for code, title in WARNINGS.items())
     return (
-        f"<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Errors</title><h1>Errors</h1><dl>{rows}</dl></html>"
+        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Errors and warnings</title>"
+        f"<h1>Errors</h1><dl>{errors}</dl><h1>Warnings</h1><dl>{warnings}</dl></html>"
     )
