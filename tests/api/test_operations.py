@@ -1,5 +1,7 @@
 import pytest
 
+from marketdata.api.app import create_app
+from marketdata.api.services import Freshness, Services
 from marketdata.core.models import ExchangeId
 from marketdata.store.engine import Database
 from marketdata.store.syncs import NewSyncRun, insert_run
@@ -108,3 +110,13 @@ async def test_status_before_any_sync(empty_api: Api) -> None:
         ("stale", None, None)
     }
     assert (await empty_api.http.get("/health/live")).json() == {"status": "live"}
+
+
+async def test_metadata_is_stale_after_three_of_the_syncer_s_intervals(api: Api) -> None:
+    created = api.services
+    app = create_app(created.database, created.fetchers, api.clock, created.settings, sync_interval_s=60)
+    services: Services = app.state.services
+    await services.refresh()
+    for age_s, is_stale in ((180, False), (181, True)):
+        api.clock.set(NOW_MS + age_s * 1000)
+        assert services.freshness(COINBASE) == Freshness(NOW_MS, age_s, is_stale)

@@ -51,6 +51,8 @@ def test_the_version(tmp_path: Path) -> None:
         (("up",), "TOKEN_TTL", "1", "Input should be greater than or equal to 10"),
         (("syncer",), "EXCHANGES", "atlantis", "choose from binance_futures, hyperliquid, coinbase"),
         (("syncer",), "SYNC_INTERVAL", "nan", "Input should be a finite number"),
+        (("syncer",), "SYNC_INTERVAL", "0.5", "Input should be greater than or equal to 1"),
+        (("api",), "SYNC_INTERVAL", "86401", "Input should be less than or equal to 86400"),
         (("sync",), "COINBASE_URL", "ftp://a", "must be http:// or https://"),
         (("migrate",), "DATABASE_URL", "mysql://me:hush@host/name", "must begin with postgresql://"),
         (("api",), "HOST", "192.0.2.1", "cannot listen on 192.0.2.1"),

@@ -26,6 +26,7 @@ from marketdata.api.settings import ApiSettings
 from marketdata.core.clock import Clock
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import ExchangeId
+from marketdata.core.settings import SYNC_INTERVAL_S
 from marketdata.store.engine import Database
 
 _DESCRIPTION = """\
@@ -49,9 +50,14 @@ class Application(FastAPI):
 
 
 def create_app(
-    database: Database, fetchers: Mapping[ExchangeId, Fetcher], clock: Clock, settings: ApiSettings
+    database: Database,
+    fetchers: Mapping[ExchangeId, Fetcher],
+    clock: Clock,
+    settings: ApiSettings,
+    *,
+    sync_interval_s: float = SYNC_INTERVAL_S,
 ) -> Application:
-    """The API over its collaborators, which the caller opens and closes.
+    """The API over its collaborators, which the caller opens and closes; `sync_interval_s` is the syncer's.
 
     While the server runs it (ASGI lifespan), it follows what is new in the database; without a lifespan, as in a test,
     `app.state.services.refresh()` does so once.
@@ -61,6 +67,7 @@ def create_app(
         fetchers=fetchers,
         clock=clock,
         settings=settings,
+        sync_interval_s=sync_interval_s,
         tokens=Tokens(clock, settings.token_ttl),
         catalogue=Catalogue(tuple(fetchers)),
     )

@@ -39,7 +39,8 @@ async def serve(database_url: str, exchanges: ExchangeSettings, settings: ApiSet
             exchange: Fetcher(get_adapter(exchange), http, clock, exchanges.base_url(exchange))
             for exchange in exchanges.exchanges
         }
-        server = Server(create_app(database, fetchers, clock, settings))
+        app = create_app(database, fetchers, clock, settings, sync_interval_s=exchanges.sync_interval)
+        server = Server(app)
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
         await server.serve_on(listening)

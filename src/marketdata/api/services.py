@@ -46,6 +46,7 @@ class Services:
     fetchers: Mapping[ExchangeId, Fetcher]
     clock: Clock
     settings: ApiSettings
+    sync_interval_s: float
     tokens: Tokens
     catalogue: Catalogue
     database_is_up: bool = field(default=False)
@@ -64,7 +65,7 @@ class Services:
         if state is None or state.last_synced_at is None:
             return Freshness(None, None, is_stale=True)
         age_s = max(0, self.clock.now_ms() - state.last_synced_at) / 1000
-        return Freshness(state.last_synced_at, age_s, age_s > STALE_INTERVALS * self.settings.sync_interval)
+        return Freshness(state.last_synced_at, age_s, age_s > STALE_INTERVALS * self.sync_interval_s)
 
     async def refresh(self) -> None:
         """Take over what is new in the database; without it, go on with what is held."""

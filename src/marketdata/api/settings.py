@@ -20,7 +20,3 @@ class ApiSettings(BaseSettings):
     token_ttl: Annotated[
         int, Field(ge=10, le=MAX_TOKEN_TTL_S, description="How long an access token lives, seconds.")
     ] = 900
-    sync_interval: Annotated[
-        float,
-        Field(gt=0, description="How often the syncer syncs, seconds; older metadata than three times this is stale."),
-    ] = 300

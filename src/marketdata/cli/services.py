@@ -41,18 +41,16 @@ def syncer(
     """Sync the exchanges' metadata again and again until it is stopped."""
     with needs("syncer"):
         from marketdata.syncer.service import list_neglected, serve
-        from marketdata.syncer.settings import SyncerSettings
-    settings = read_settings(SyncerSettings)
-    exchanges = read_settings(load_exchange_settings)
+    settings = read_settings(load_exchange_settings)
     if not health:
         with open_store("syncer") as url:
-            _run_until_stopped(serve(url, exchanges, settings, SystemClock()))
+            _run_until_stopped(serve(url, settings, SystemClock()))
         return
     with needs("syncer"):
         from marketdata.store.opening import open_database
         from marketdata.store.settings import DatabaseSettings
     with open_database(read_settings(DatabaseSettings)) as url:
-        neglected = asyncio.run(list_neglected(url, exchanges, settings, SystemClock()))
+        neglected = asyncio.run(list_neglected(url, settings, SystemClock()))
     if neglected:
         fail(f"no syncer has tried to sync {', '.join(neglected)} for too long")
         raise typer.Exit(FAILED)

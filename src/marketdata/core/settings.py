@@ -1,6 +1,6 @@
 """Which exchanges this installation speaks to, and where they are."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import Field, create_model, field_validator
@@ -9,15 +9,28 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from marketdata.core.exchanges import get_adapter, registry
 from marketdata.core.models import ExchangeId
 
+SYNC_INTERVAL_S: Final = 300
+"""How often the metadata is synced unless told."""
+
 
 class ExchangeSettings(BaseSettings):
-    """`MARKETDATA_EXCHANGES`, and a `MARKETDATA_<EXCHANGE>_URL` for each exchange in the registry."""
+    """`MARKETDATA_EXCHANGES`, `MARKETDATA_SYNC_INTERVAL`, and a `MARKETDATA_<EXCHANGE>_URL` for each known exchange."""
 
     model_config = SettingsConfigDict(env_prefix="MARKETDATA_", env_file=".env", extra="ignore", env_ignore_empty=True)
 
     exchanges: Annotated[
         tuple[ExchangeId, ...], NoDecode, Field(description="The exchanges to serve, separated by commas.")
     ] = (ExchangeId("binance_futures"), ExchangeId("hyperliquid"), ExchangeId("coinbase"))
+
+    sync_interval: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=86_400,
+            allow_inf_nan=False,
+            description="Seconds between two syncs of an exchange; metadata older than three times this is stale.",
+        ),
+    ] = SYNC_INTERVAL_S
 
     @field_validator("exchanges", mode="before")
     @classmethod

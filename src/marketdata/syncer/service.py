@@ -15,7 +15,6 @@ from marketdata.core.settings import ExchangeSettings
 from marketdata.store.engine import Database
 from marketdata.store.syncs import last_runs
 from marketdata.syncer.loop import keep_syncing
-from marketdata.syncer.settings import SyncerSettings
 
 _SYNC_TAKES_S = 60.0
 """The most that one sync takes, beyond the interval, before its syncer counts as stuck."""
@@ -46,9 +45,9 @@ async def open_syncer(database_url: str, settings: ExchangeSettings, clock: Cloc
         await database.dispose()
 
 
-async def serve(database_url: str, exchanges: ExchangeSettings, settings: SyncerSettings, clock: Clock) -> None:
+async def serve(database_url: str, settings: ExchangeSettings, clock: Clock) -> None:
     """Sync until SIGINT or SIGTERM; a sync under way is then undone as a whole."""
-    async with open_syncer(database_url, exchanges, clock) as syncer:
+    async with open_syncer(database_url, settings, clock) as syncer:
         syncing = asyncio.create_task(
             keep_syncing(syncer.database, syncer.fetchers, clock, settings.sync_interval, random.Random())  # noqa: S311
         )
@@ -58,9 +57,7 @@ async def serve(database_url: str, exchanges: ExchangeSettings, settings: Syncer
             await syncing
 
 
-async def list_neglected(
-    database_url: str, exchanges: ExchangeSettings, settings: SyncerSettings, clock: Clock
-) -> list[ExchangeId]:
+async def list_neglected(database_url: str, settings: ExchangeSettings, clock: Clock) -> list[ExchangeId]:
     """The exchanges that no syncer has tried to sync for too long: with a running one, none.
 
     Raises DatabaseUnavailable.
@@ -72,4 +69,4 @@ async def list_neglected(
     finally:
         await database.dispose()
     oldest_ms = clock.now_ms() - round((2 * settings.sync_interval + _SYNC_TAKES_S) * 1000)
-    return [one for one in exchanges.exchanges if one not in runs or runs[one].finished_at < oldest_ms]
+    return [one for one in settings.exchanges if one not in runs or runs[one].finished_at < oldest_ms]
