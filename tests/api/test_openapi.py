@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from marketdata.api.routes.candles import CANDLES_PARAMETERS, LATEST_PARAMETERS
+from marketdata.store.scopes import SCOPES
 from tests.api.conftest import Api
 
 PUBLIC = {"/v1/token", "/.well-known/jwks.json", "/health/live", "/health/ready"}
@@ -84,7 +85,7 @@ def test_the_authorize_box_has_what_it_needs(document: dict[str, Any]) -> None:
     assert scheme["type"] == "oauth2"
     flow = scheme["flows"]["clientCredentials"]
     assert flow["tokenUrl"] == "/v1/token"
-    assert set(flow["scopes"]) == {"candles:read", "metadata:read", "admin"}
+    assert flow["scopes"] == SCOPES
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

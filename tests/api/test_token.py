@@ -22,7 +22,7 @@ async def test_a_token_by_form_or_by_basic(api: Api) -> None:
         assert answer.headers["cache-control"] == "no-store"
         body = answer.json()
         assert (body["token_type"], body["expires_in"]) == ("Bearer", 900)
-        assert body["scope"] == "candles:read metadata:read"
+        assert body["scope"] == "metadata:read candles:read"
         assert (await api.get("/v1/exchanges", token=body["access_token"])).status_code == 200
 
 

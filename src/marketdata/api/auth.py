@@ -32,16 +32,6 @@ _REALM: Final = 'Bearer realm="marketdata"'
 _INVALID: Final = "The access token is not valid here; ask for a new one."
 
 
-CANDLES_READ: Final = "candles:read"
-METADATA_READ: Final = "metadata:read"
-SCOPES: Final[Mapping[str, str]] = {
-    CANDLES_READ: "Read candles.",
-    METADATA_READ: "Read exchanges, symbols, intervals, syncs and the platform's status.",
-    "admin": "Manage API clients.",
-}
-"""What a client may be allowed to do."""
-
-
 class _Header(msgspec.Struct, forbid_unknown_fields=True):
     alg: Literal["EdDSA"]
     typ: Literal["at+jwt"]

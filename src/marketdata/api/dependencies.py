@@ -9,10 +9,11 @@ from fastapi.routing import APIRoute
 from fastapi.security import OAuth2, SecurityScopes
 from pydantic import BaseModel
 
-from marketdata.api.auth import SCOPES, SECURITY_SCHEME, Caller
+from marketdata.api.auth import SECURITY_SCHEME, Caller
 from marketdata.api.parameters import read_query
 from marketdata.api.problems import TOKEN_PATH
 from marketdata.api.services import Services
+from marketdata.store.scopes import SCOPES
 
 _CLIENT_CREDENTIALS: Final = OAuth2(
     flows=OAuthFlows(clientCredentials=OAuthFlowClientCredentials(tokenUrl=TOKEN_PATH, scopes=dict(SCOPES))),

@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from marketdata.api.auth import CANDLES_READ, SECURITY_SCHEME
+from marketdata.api.auth import SECURITY_SCHEME
 from marketdata.api.encode import FORMATS, NUMBERS, ORDERS, TIME_FORMATS, CandleAnswer, CandleRow
 from marketdata.api.problems import MEDIA_TYPE, PROBLEMS
 from marketdata.core.models import Interval
+from marketdata.store.scopes import CANDLES_READ
 
 type Document = dict[str, Any]
 

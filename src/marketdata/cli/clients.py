@@ -14,9 +14,9 @@ from rich.table import Table
 from marketdata.cli.database import in_store
 from marketdata.cli.failures import FAILED, fail
 from marketdata.core.clock import SystemClock
+from marketdata.store.scopes import CANDLES_READ, METADATA_READ, SCOPES
 
-DEFAULT_SCOPES = ("candles:read", "metadata:read")
-_SCOPES = (*DEFAULT_SCOPES, "admin")
+DEFAULT_SCOPES = (CANDLES_READ, METADATA_READ)
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, disable and rotate the API's clients.")
@@ -33,7 +33,7 @@ def create(
     name: Annotated[str, typer.Argument(help="What you call it.", show_default=False)],
     scope: Annotated[
         list[str] | None,
-        typer.Option(help=f"What it may do, one of {', '.join(_SCOPES)}; give it again for more.", show_default=False),
+        typer.Option(help=f"What it may do, one of {', '.join(SCOPES)}; give it again for more.", show_default=False),
     ] = None,
     expires: Annotated[
         str | None,
@@ -46,8 +46,8 @@ def create(
 
     scopes = tuple(dict.fromkeys(scope or DEFAULT_SCOPES))
     for one in scopes:
-        if one not in _SCOPES:
-            raise typer.BadParameter(f"no such scope; choose from {', '.join(_SCOPES)}", param_hint="--scope")
+        if one not in SCOPES:
+            raise typer.BadParameter(f"no such scope; choose from {', '.join(SCOPES)}", param_hint="--scope")
     if not name.strip():
         raise typer.BadParameter("a client needs a name", param_hint="NAME")
     now_ms = SystemClock().now_ms()

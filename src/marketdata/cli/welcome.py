@@ -15,6 +15,7 @@ from marketdata.core.models import ExchangeId, Status
 from marketdata.store.clients import ApiClient, create_client, list_clients
 from marketdata.store.engine import Database
 from marketdata.store.keys import list_keys
+from marketdata.store.scopes import CANDLES_READ
 from marketdata.store.symbols import list_symbols
 from marketdata.store.syncs import SyncRun
 
@@ -40,7 +41,7 @@ async def find_access(database: Database, clock: Clock) -> Access | None:
         if not clients:
             return Access(*await create_client(connection, _FIRST_CLIENT, DEFAULT_SCOPES, clock.now_ms()))
     now_ms = clock.now_ms()
-    active = (client for client in clients if client.is_active(now_ms) and "candles:read" in client.scopes)
+    active = (client for client in clients if client.is_active(now_ms) and CANDLES_READ in client.scopes)
     client = next(active, None)
     return None if client is None else Access(client, None)
 

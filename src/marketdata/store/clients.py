@@ -58,7 +58,7 @@ async def list_clients(connection: AsyncConnection) -> list[ApiClient]:
 async def create_client(
     connection: AsyncConnection, name: str, scopes: Sequence[str], now_ms: int, expires_at_ms: int | None = None
 ) -> tuple[ApiClient, str]:
-    """Make a client with some of `tables.SCOPES`; returns it with its secret, which is shown this once and not kept."""
+    """Make a client with some of `scopes.SCOPES`; returns it with its secret, which is shown this once and not kept."""
     secret = _new_secret()
     client = ApiClient(
         client_id=f"mdc_{secrets.token_hex(_ID_BYTES)}",

@@ -35,9 +35,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
 from marketdata.core.models import Interval, Kind, Source, Status
-
-SCOPES = ("metadata:read", "candles:read", "admin")
-"""What an API client can be allowed to do."""
+from marketdata.store.scopes import SCOPES
 
 OUTCOMES = ("succeeded", "refused", "failed")
 """How a sync ended: applied; with a listing that must not be applied; the exchange or we failed."""

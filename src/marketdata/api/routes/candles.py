@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from marketdata.api.auth import CANDLES_READ
 from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.encode import (
     FORMATS,
@@ -32,6 +31,7 @@ from marketdata.core.errors import UnsupportedInterval
 from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import ExchangeId, Interval, Symbol
+from marketdata.store.scopes import CANDLES_READ
 
 CANDLES_PATH: Final = "/v1/candles/{exchange}/{symbol:path}/{interval}"
 LATEST_PATH: Final = f"{CANDLES_PATH}/latest"

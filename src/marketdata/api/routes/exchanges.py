@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Security
 from pydantic import BaseModel, Field
 
-from marketdata.api.auth import METADATA_READ
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, whole
 from marketdata.api.openapi import access_problems, problems
 from marketdata.api.problems import Problem
 from marketdata.api.services import Services
 from marketdata.core.models import Capabilities, EpochMs, ExchangeId, IntervalSpec
+from marketdata.store.scopes import METADATA_READ
 
 router = APIRouter(
     prefix="/v1",

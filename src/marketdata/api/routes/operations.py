@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Query, Security
 from pydantic import BaseModel, BeforeValidator, Field
 
 from marketdata import __version__
-from marketdata.api.auth import METADATA_READ
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage
 from marketdata.api.openapi import access_problems, problems
@@ -17,6 +16,7 @@ from marketdata.api.services import SOURCE_AGE_S, Freshness, Services
 from marketdata.core.errors import DatabaseUnavailable, UpstreamError
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import EpochMs, ExchangeId, Source
+from marketdata.store.scopes import METADATA_READ
 from marketdata.store.syncs import SyncRun, last_runs, list_runs
 
 router = APIRouter(

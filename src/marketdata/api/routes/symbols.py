@@ -9,7 +9,6 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from pydantic import BaseModel, BeforeValidator, Field
 
-from marketdata.api.auth import METADATA_READ
 from marketdata.api.catalogue import Search
 from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
@@ -18,6 +17,7 @@ from marketdata.api.openapi import access_problems, problems
 from marketdata.api.parameters import parse_limit
 from marketdata.core.models import Kind, Status, Symbol
 from marketdata.core.naming import canonical_spelling
+from marketdata.store.scopes import METADATA_READ
 
 SYMBOLS_PATH: Final = "/v1/symbols"
 

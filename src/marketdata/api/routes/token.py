@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl, unquote_plus
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
-from marketdata.api.auth import SCOPES
 from marketdata.api.dependencies import ServicesNeeded, check_query
 from marketdata.api.openapi import problems
 from marketdata.api.problems import TOKEN_PATH, Problem
 from marketdata.api.services import Services
 from marketdata.store.clients import ApiClient, get_client, record_use
+from marketdata.store.scopes import SCOPES
 
 router = APIRouter(tags=["access"], dependencies=[Depends(check_query)])
 
