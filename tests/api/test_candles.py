@@ -437,6 +437,22 @@ async def test_status_says_that_the_data_is_simulated(market: Market) -> None:
     assert {(one["condition"], one["age_s"] > 900) for one in body["exchanges"]} == {("stale", True)}
 
 
+async def test_exchanges_that_are_not_those_of_the_database(market: Market) -> None:
+    async with open_http() as upstream:
+        live = {
+            exchange: Fetcher(fetcher.adapter, upstream, market.clock)
+            for exchange, fetcher in market.services.fetchers.items()
+        }
+        app = create_app(market.services.database, live, market.clock, market.services.settings)
+        await app.state.services.refresh()
+        async with client_of(app) as http:
+            headers = {"Authorization": f"Bearer {market.token()}"}
+            body = (await http.get("/v1/status", headers=headers)).json()
+            assert [(one["source"], one["condition"]) for one in body["exchanges"]] == [("live", "degraded")] * 3
+            refused = await http.get("/v1/candles/coinbase/BTC-USD/1h", headers=headers)
+            assert problem(refused)["code"] == "metadata-not-ready"
+
+
 async def test_an_exchange_that_cannot_be_reached(market: Market) -> None:
     async with open_http() as upstream:
         fetchers = {

@@ -56,8 +56,9 @@ class ExchangeStatus(BaseModel):
     condition: Annotated[
         Condition,
         Field(
-            description="`ok`; `degraded`: the last sync failed; `stale`: no successful sync for three sync intervals;"
-            " `quarantined`: the last listing was refused; `unreachable`: the last sync could not reach the exchange."
+            description="`ok`; `degraded`: the last sync failed, or `source` is not whose data the database holds, so"
+            " that no candles are served; `stale`: no successful sync for three sync intervals; `quarantined`: the last"
+            " listing was refused; `unreachable`: the last sync could not reach the exchange."
         ),
     ]
     generation: Annotated[int, Field(description="Counts the syncs that changed what is served.")]
@@ -115,12 +116,15 @@ async def _describe(services: Services, exchange: ExchangeId) -> ExchangeStatus:
     fetcher = services.fetchers[exchange]
     freshness = services.freshness(exchange)
     budget = fetcher.adapter.capabilities.budget
-    state = services.catalogue.snapshot.states.get(exchange)
+    snapshot = services.catalogue.snapshot
+    state = snapshot.states.get(exchange)
+    source = await _source(fetcher)
+    is_mixed = None not in {source, snapshot.source} and source is not snapshot.source
     return ExchangeStatus(
         exchange=exchange,
         base_url=fetcher.base_url,
-        source=await _source(fetcher),
-        condition=_condition(freshness, services.last_runs.get(exchange)),
+        source=source or Source.SIMULATED,  # whoever does not say so is never live
+        condition=_condition(freshness, services.last_runs.get(exchange), is_mixed=is_mixed),
         generation=0 if state is None else state.generation,
         last_sync_at=freshness.last_sync_at,
         age_s=freshness.age_s,
@@ -129,18 +133,21 @@ async def _describe(services: Services, exchange: ExchangeId) -> ExchangeStatus:
     )
 
 
-async def _source(fetcher: Fetcher) -> Source:
-    """What stands at the exchange's address; whoever does not say so is simulated, never live."""
+async def _source(fetcher: Fetcher) -> Source | None:
+    """What stands at the exchange's address; None: it does not answer."""
     try:
         async with asyncio.timeout(_ABOUT_DEADLINE_S):
             return await fetcher.source(SOURCE_AGE_S)
     except (UpstreamError, TimeoutError):
-        return Source.SIMULATED
+        return None
 
 
-def _condition(freshness: Freshness, last_run: SyncRun | None) -> Condition:
+def _condition(freshness: Freshness, last_run: SyncRun | None, *, is_mixed: bool) -> Condition:
+    """`is_mixed`: the exchange is another than the one whose instruments are held."""
     if last_run is not None and last_run.outcome == "refused":
         return "quarantined"
     if last_run is not None and last_run.outcome == "failed":
         return "unreachable" if last_run.error_code in _UNREACHABLE else "degraded"
+    if is_mixed:
+        return "degraded"
     return "stale" if freshness.is_stale else "ok"
