@@ -22,6 +22,8 @@ from marketdata.store.opening import open_database
 from marketdata.store.settings import DatabaseSettings
 from tests.cli.command import MARKETDATA, environment, marketdata
 from tests.e2e.processes import Up, processes, up, wait_until_none
+from tests.fake_exchange import fake_exchange, http
+from tests.syncer.products import product, products
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -127,11 +129,22 @@ def test_unreachable_exchanges_do_not_keep_it_from_starting(tmp_path: Path) -> N
 
         command = [str(MARKETDATA), "--quiet", "simulate", "--port", str(port)]
         with subprocess.Popen(command, cwd=tmp_path, env=environment()) as simulator:
-            running.wait_for()
+            lines = running.wait_for()
+            assert sum("SIMULATED" in line for line in lines) == 1
             assert_candles(paste(running.commands()[0]))
             simulator.terminate()
             assert simulator.wait(30) == 0
         assert running.stop() == 0
+
+
+@pytest.mark.parametrize("source", ["simulated", "recorded"])
+async def test_exchanges_that_are_not_the_real_ones_are_told_without_the_demo(source: str, tmp_path: Path) -> None:
+    about = http(json.dumps({"source": source}).encode())
+    async with fake_exchange(about, products([product("BTC")]), about) as coinbase:
+        with up(tmp_path, "--port", "0", exchanges="coinbase", coinbase_url=coinbase.url) as running:
+            lines = await asyncio.to_thread(running.wait_for)
+            assert lines[1].split()[:2] == [source.upper(), "exchanges:"]
+            assert await asyncio.to_thread(running.stop) == 0
 
 
 def test_data_of_another_source_is_not_touched(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from marketdata.cli.settings import environment, read_settings
 from marketdata.core.clock import SystemClock
 from marketdata.core.errors import InvalidSetting, StoreError
 from marketdata.core.fetch import is_answering, open_http
-from marketdata.core.models import ExchangeId
+from marketdata.core.models import ExchangeId, Source
 from marketdata.core.settings import load_exchange_settings
 
 if TYPE_CHECKING:
@@ -142,13 +142,16 @@ class _Platform:
 
         access = await find_access(database, self._clock)
         welcome = Welcome(address, self._api.token_ttl)
-        welcome.say_where(self._data, simulated=self._demo)
+        source = await self._source(database)
+        welcome.say_where(self._data, source)
         welcome.say_exchanges(self._exchanges, runs)
         welcome.say_access(access)
         if not ready:
             welcome.say_waiting()
             await self._wait_for(is_ready, patience_s=math.inf)
             runs = await self._runs(database, started_ms)
+            if source is None:
+                welcome.say_source(await self._source(database))
         good = [exchange for exchange in self._exchanges if exchange in runs and runs[exchange].outcome == "succeeded"]
         instrument = await find_instrument(database, good or self._exchanges)
         if access is not None and instrument is not None:
@@ -163,6 +166,13 @@ class _Platform:
         async with database.transaction() as connection:
             runs = await last_runs(connection)
         return {one: run for one, run in runs.items() if one in self._exchanges and run.started_at >= started_ms}
+
+    async def _source(self, database: "Database") -> Source | None:
+        """Whose data this is; None: not known before the first sync."""
+        from marketdata.store.installation import get_source
+
+        async with database.transaction() as connection:
+            return await get_source(connection)
 
     def _answers(self, url: str) -> Callable[[], Awaitable[bool]]:
         """The condition that `url` answers well."""

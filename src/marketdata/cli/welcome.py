@@ -11,7 +11,7 @@ from marketdata import __version__
 from marketdata.api.auth import Tokens
 from marketdata.cli.clients import DEFAULT_SCOPES
 from marketdata.core.clock import Clock
-from marketdata.core.models import ExchangeId, Status
+from marketdata.core.models import ExchangeId, Source, Status
 from marketdata.store.clients import ApiClient, create_client, list_clients
 from marketdata.store.engine import Database
 from marketdata.store.keys import list_keys
@@ -21,6 +21,10 @@ from marketdata.store.syncs import SyncRun
 
 _FIRST_CLIENT = "first client"
 _FAVOURITE = "BTC-USDT-PERP"
+_NOT_LIVE = {
+    Source.SIMULATED: "nothing here is real market data",
+    Source.RECORDED: "what they once answered, nothing here is of today",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,17 @@ class Welcome:
         self._address = address
         self._ttl_s = ttl_s
 
-    def say_where(self, data: str, *, simulated: bool) -> None:
-        """What this is and where it is."""
+    def say_where(self, data: str, source: Source | None) -> None:
+        """What this is, where it is, and whose data it is."""
         self._line(Text(f"Market Data Platform {__version__}", "bold"))
-        if simulated:
-            self._line(Text(" SIMULATED ", "bold black on yellow"), " exchanges: nothing here is real market data")
+        self.say_source(source)
         self._fact("API", f"{self._address} (documentation: {self._address}/docs)")
         self._fact("data", data)
+
+    def say_source(self, source: Source | None) -> None:
+        """A warning unless it is the exchanges' own data, or not known yet."""
+        if source in _NOT_LIVE:
+            self._line(Text(f" {source.upper()} ", "bold black on yellow"), f" exchanges: {_NOT_LIVE[source]}")
 
     def say_exchanges(self, exchanges: Sequence[ExchangeId], runs: Mapping[ExchangeId, SyncRun]) -> None:
         """How the first sync of each went."""
