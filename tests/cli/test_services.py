@@ -64,6 +64,19 @@ async def test_the_simulator(number: int, tmp_path: Path) -> None:
         assert await stop(process, number) == 0
 
 
+@pytest.mark.parametrize(
+    "manifest, told", [(None, "No such file"), ("[]", "Expected `object`"), ("{", "truncated"), ("{}", "no listing of")]
+)
+def test_a_folder_without_recordings(manifest: str | None, told: str, tmp_path: Path) -> None:
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_text(manifest)
+    result = marketdata(tmp_path, "simulate", "--port", free_port(), "--recorded", str(tmp_path))
+    assert (result.returncode, result.stdout) == (2, "")
+    shown = " ".join(result.stderr.split())
+    assert "Invalid value for --recorded: no recordings can be read there: " in shown
+    assert told in shown
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_the_api(number: int, postgres_url: str, tmp_path: Path) -> None:
     port = free_port()

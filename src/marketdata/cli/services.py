@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import DecodeError
 
 from marketdata.cli.database import open_store
 from marketdata.cli.failures import FAILED, fail, needs
@@ -78,7 +79,13 @@ def simulate(
         from marketdata.simulator.sources import simulated
     host = host or read_settings(SimulatorSettings).host
     free_port(host, port)
-    sources = simulated(seed) if recorded is None else read_recordings(recorded)
+    if recorded is None:
+        sources = simulated(seed)
+    else:
+        try:
+            sources = read_recordings(recorded)
+        except (OSError, LookupError, DecodeError) as error:
+            raise typer.BadParameter(f"no recordings can be read there: {error}", param_hint="--recorded") from None
     _run_until_stopped(serve(sources, SystemClock(), host=host, port=port), uvloop.new_event_loop)
 
 
