@@ -147,6 +147,9 @@ async def test_the_keys_are_read_when_they_are_asked_for_and_never_shown_as_none
     for database, status in ((nowhere, 503), (api.services.database, 200)):
         app = create_app(database, fetchers, clock, api.services.settings)
         async with client_of(app) as http:
+            # until a key could be read, nobody can say that a token is not valid
+            with_token = await http.get("/v1/status", headers={"Authorization": f"Bearer {api.token()}"})
+            assert problem(with_token)["code"] == "database-unavailable"
             answer = await http.get("/.well-known/jwks.json")
         assert answer.status_code == status
         if status == 200:

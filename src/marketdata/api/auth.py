@@ -19,6 +19,7 @@ from marketdata.api import base64url
 from marketdata.api.problems import Problem
 from marketdata.api.settings import MAX_TOKEN_TTL_S
 from marketdata.core.clock import Clock
+from marketdata.core.errors import DatabaseUnavailable
 from marketdata.store.keys import SigningKey
 
 ISSUER: Final = "marketdata"
@@ -143,8 +144,11 @@ class Tokens:
     def verify(self, token: str) -> Caller:
         """Who holds `token`.
 
-        Raises Problem `invalid-token`, or `expired-token` when everything but its age is right.
+        Raises Problem `invalid-token`, or `expired-token` when everything but its age is right; DatabaseUnavailable
+        while no key could be read, because nobody can say then.
         """
+        if not self._public:
+            raise DatabaseUnavailable("no signing key has been read yet")
         caller = self._remembered.get(token)
         if caller is None or caller.kid not in self._public:
             caller = self._verify(token)
