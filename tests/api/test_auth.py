@@ -219,7 +219,7 @@ async def test_authorization_that_is_no_bearer_token(api: Api, forge: Forge) -> 
 async def test_a_key_that_is_no_longer_trusted(api: Api, forge: Forge) -> None:
     token = forge.token()
     assert (await api.get(PATH, token=token)).status_code == 200
-    api.services.tokens.use([])
+    api.services.tokens.use([make_key(NOW_MS + 1)])
     assert await refused(api, token) == INVALID
 
 
