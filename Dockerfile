@@ -39,7 +39,7 @@ ENTRYPOINT ["marketdata"]
 FROM runtime AS api
 ENV MARKETDATA_HOST=0.0.0.0 MARKETDATA_PORT=8000
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=4s --start-period=60s --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=4s --start-period=60s --start-interval=2s --retries=3 \
     CMD ["python", "-IS", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health/ready', timeout=3)"]
 CMD ["api"]
 
@@ -51,7 +51,7 @@ CMD ["syncer"]
 FROM runtime AS simulator
 ENV MARKETDATA_HOST=0.0.0.0
 EXPOSE 9000
-HEALTHCHECK --interval=10s --timeout=4s --start-period=30s --start-interval=1s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=4s --start-period=30s --start-interval=2s --retries=3 \
     CMD ["python", "-IS", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:9000/_control/about', timeout=3)"]
 CMD ["simulate", "--port", "9000"]
 

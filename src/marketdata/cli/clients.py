@@ -5,16 +5,17 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from marketdata.cli.database import in_store
 from marketdata.cli.failures import FAILED, fail
 from marketdata.core.clock import SystemClock
 from marketdata.store.scopes import CANDLES_READ, METADATA_READ, SCOPES
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 DEFAULT_SCOPES = (CANDLES_READ, METADATA_READ)
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -59,6 +60,8 @@ def create(
 @app.command("list", epilog="Example: marketdata clients list --json")
 def list_all(as_json: Json = False) -> None:
     """List all clients, oldest first; secrets are not kept, so they cannot be shown."""
+    from rich.console import Console
+
     from marketdata.store.clients import list_clients
 
     now_ms = SystemClock().now_ms()
@@ -154,8 +157,10 @@ def _iso(time_ms: int | None) -> str | None:
     return datetime.fromtimestamp(time_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
 
 
-def _table(rows: Sequence[Mapping[str, object]]) -> Table:
+def _table(rows: Sequence[Mapping[str, object]]) -> "Table":
     """For a person: whole ids, times to the day."""
+    from rich.table import Table
+
     table = Table("client id", "name", "scopes", "state", "expires", "last used", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     for row in rows:

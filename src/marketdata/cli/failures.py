@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from marketdata.core.errors import (
     AlreadyRunning,
@@ -54,6 +52,9 @@ def exit_status(error: MarketDataError) -> int:
 
 def fail(message: str) -> None:
     """Say on stderr what went wrong."""
+    from rich.console import Console
+    from rich.text import Text
+
     Console(stderr=True, highlight=False).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
 
 

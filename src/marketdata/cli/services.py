@@ -40,18 +40,25 @@ def syncer(
     health: Annotated[bool, typer.Option("--health", help="Only say whether a running syncer does its work.")] = False,
 ) -> None:
     """Sync the exchanges' metadata again and again until it is stopped."""
-    with needs("syncer"):
-        from marketdata.syncer.service import list_neglected, serve
-    settings = read_settings(load_exchange_settings)
-    if not health:
-        with open_store("syncer") as url:
-            _run_until_stopped(serve(url, settings, SystemClock()))
+    if health:
+        _check_syncer()
         return
+    with needs("syncer"):
+        from marketdata.syncer.service import serve
+    settings = read_settings(load_exchange_settings)
+    with open_store("syncer") as url:
+        _run_until_stopped(serve(url, settings, SystemClock()))
+
+
+def _check_syncer() -> None:
+    """Return if the exchanges are synced as often as they should be, else say which are not and exit."""
     with needs("syncer"):
         from marketdata.store.opening import open_database
         from marketdata.store.settings import DatabaseSettings
+        from marketdata.syncer.health import list_neglected
+    settings = read_settings(load_exchange_settings)
     with open_database(read_settings(DatabaseSettings)) as url:
-        neglected = asyncio.run(list_neglected(url, settings, SystemClock()))
+        neglected = list_neglected(url, settings, SystemClock())
     if neglected:
         fail(f"no syncer has tried to sync {', '.join(neglected)} for too long")
         raise typer.Exit(FAILED)

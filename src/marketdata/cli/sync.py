@@ -5,8 +5,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from marketdata.cli.database import open_store
 from marketdata.cli.failures import FAILED, needs
@@ -17,6 +15,8 @@ from marketdata.core.models import ExchangeId
 from marketdata.core.settings import ExchangeSettings, load_exchange_settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from marketdata.store.syncs import NewSyncRun, SymbolChange
     from marketdata.syncer.service import Syncer
 
@@ -32,6 +32,8 @@ def sync(
 ) -> None:
     """Sync the metadata of the exchanges once, now, and print what changed; done only if all of them succeeded."""
     with needs("syncer"):
+        from rich.console import Console
+
         from marketdata.syncer.service import open_syncer
     settings = _only(read_settings(load_exchange_settings), exchange)
     console = Console(highlight=False)
@@ -54,13 +56,13 @@ def _only(settings: ExchangeSettings, asked: list[str] | None) -> ExchangeSettin
     return settings.model_copy(update={"exchanges": tuple(map(ExchangeId, asked))}) if asked else settings
 
 
-async def _sync_all(syncer: "Syncer", console: Console) -> bool:
+async def _sync_all(syncer: "Syncer", console: "Console") -> bool:
     """Whether all succeeded; each is printed as soon as it is known."""
     outcomes = await asyncio.gather(*(_sync_one(syncer, number, console) for number in range(len(syncer.fetchers))))
     return all(outcomes)
 
 
-async def _sync_one(syncer: "Syncer", number: int, console: Console) -> bool:
+async def _sync_one(syncer: "Syncer", number: int, console: "Console") -> bool:
     from marketdata.syncer.sync import sync_exchange
 
     fetcher = syncer.fetchers[number]
@@ -76,12 +78,16 @@ async def _sync_one(syncer: "Syncer", number: int, console: Console) -> bool:
     return True
 
 
-def _print_failure(console: Console, exchange: str, detail: str) -> None:
+def _print_failure(console: "Console", exchange: str, detail: str) -> None:
+    from rich.text import Text
+
     told = detail.removeprefix(f"{exchange}: ")
     console.print(Text.assemble((f"{exchange}: ", "bold"), ("not synced: ", "red"), told), soft_wrap=True)
 
 
-def _print_run(console: Console, run: "NewSyncRun") -> None:
+def _print_run(console: "Console", run: "NewSyncRun") -> None:
+    from rich.text import Text
+
     from marketdata.syncer.loop import summary
 
     console.print(Text.assemble((f"{run.exchange}: ", "bold"), summary(run)), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""How a syncer is put together from its settings, for one sync, for the loop and for the health check."""
+"""How a syncer is put together from its settings, for one sync and for the loop."""
 
 import asyncio
 import random
@@ -10,14 +10,9 @@ from dataclasses import dataclass
 from marketdata.core.clock import Clock
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.fetch import Fetcher, open_http
-from marketdata.core.models import ExchangeId
 from marketdata.core.settings import ExchangeSettings
 from marketdata.store.engine import Database
-from marketdata.store.syncs import last_runs
 from marketdata.syncer.loop import keep_syncing
-
-_SYNC_TAKES_S = 60.0
-"""The most that one sync takes, beyond the interval, before its syncer counts as stuck."""
 
 _DEADLINE_S = 20.0
 """For a transaction that reads or writes a whole exchange; as a rule it takes a fraction of a second."""
@@ -55,18 +50,3 @@ async def serve(database_url: str, settings: ExchangeSettings, clock: Clock) -> 
             asyncio.get_running_loop().add_signal_handler(number, syncing.cancel)
         with suppress(asyncio.CancelledError):
             await syncing
-
-
-async def list_neglected(database_url: str, settings: ExchangeSettings, clock: Clock) -> list[ExchangeId]:
-    """The exchanges that no syncer has tried to sync for too long: with a running one, none.
-
-    Raises DatabaseUnavailable.
-    """
-    database = Database(database_url)
-    try:
-        async with database.transaction() as connection:
-            runs = await last_runs(connection)
-    finally:
-        await database.dispose()
-    oldest_ms = clock.now_ms() - round((2 * settings.sync_interval + _SYNC_TAKES_S) * 1000)
-    return [one for one in settings.exchanges if one not in runs or runs[one].finished_at < oldest_ms]
