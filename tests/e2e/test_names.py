@@ -21,7 +21,7 @@ def test_every_simulated_name_round_trips(postgres: Postgres) -> None:
             assert listed["coinbase"] >= 500
             assert {exchange: run.listed for exchange, run in platform.runs.items()} == listed
             assert [len(report.refused) for report in reports.values()] == [0, 0, 0]
-            assert "IDOL-USDT-PERP~IDOL" in reports["binance_futures"].clashes
+            assert "IDOL-USDT-PERP~IDOL" in [clash.symbol for clash in reports["binance_futures"].clashes]
             assert all(name.startswith("1000") for name in reports["binance_futures"].unclassified)
             assert "CRVUSDT" in reports["binance_futures"].base_mismatches
             assert "BTCAUCTION-USD" in reports["coinbase"].base_mismatches

@@ -1,7 +1,16 @@
 from marketdata.core.models import ExchangeId, Refusal
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import upsert_exchange
-from marketdata.store.syncs import NewSyncRun, SymbolChange, SyncReport, SyncRun, insert_run, last_runs, list_runs
+from marketdata.store.syncs import (
+    Clash,
+    NewSyncRun,
+    SymbolChange,
+    SyncReport,
+    SyncRun,
+    insert_run,
+    last_runs,
+    list_runs,
+)
 
 COINBASE, HYPERLIQUID = ExchangeId("coinbase"), ExchangeId("hyperliquid")
 
@@ -25,7 +34,7 @@ def run(exchange: ExchangeId, started_at: int = 1767225600001) -> NewSyncRun:
                 ),
             ),
             refused=(Refusal(exchange_symbol=None, reason="no id"),),
-            clashes=("IDOL-USDT-PERP~IDOL",),
+            clashes=(Clash(symbol="IDOL-USDT-PERP~IDOL", beside="IDOL-USDT-PERP"),),
             unknown_words={"status=odd": 2},
         ),
     )

@@ -95,7 +95,7 @@ def _print_run(console: "Console", run: "NewSyncRun") -> None:
     lines = [] if is_first else [(_MARKS[change.change], _told(change)) for change in run.report.changes]
     lines += [("!", f"refused {refusal.exchange_symbol}: {refusal.reason}") for refusal in run.report.refused]
     if run.report.clashes:
-        lines.append(("!", f"clashing names: {', '.join(run.report.clashes)}"))
+        lines.append(("!", f"clashing names: {', '.join(clash.symbol for clash in run.report.clashes)}"))
     if run.report.unclassified:
         lines.append(("!", f"bases that look multiplied, not classified: {', '.join(run.report.unclassified)}"))
     for mark, told in lines:

@@ -27,12 +27,19 @@ class SymbolChange(_Model):
     ] = Field(default_factory=dict)
 
 
+class Clash(_Model):
+    """Two instruments that want one canonical name: who has it, and what the other is called instead."""
+
+    symbol: Annotated[str, Field(description="The other's name.", examples=["IDOL-USDT-PERP~IDOL"])]
+    beside: Annotated[str, Field(description="The name that both want.", examples=["IDOL-USDT-PERP"])]
+
+
 class SyncReport(_Model):
     """The details of a sync, beside its counts."""
 
     changes: tuple[SymbolChange, ...] = ()
     refused: Annotated[tuple[Refusal, ...], Field(description="Rows that could not be read, and why.")] = ()
-    clashes: Annotated[tuple[str, ...], Field(description="Symbols that another instrument's name forced apart.")] = ()
+    clashes: Annotated[tuple[Clash, ...], Field(description="Names that two instruments want.")] = ()
     unclassified: Annotated[
         tuple[str, ...], Field(description="Exchange symbols that look multiplied and are not in our table.")
     ] = ()

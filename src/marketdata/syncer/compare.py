@@ -13,7 +13,7 @@ from typing import Literal
 from marketdata.core.models import ExchangeId, Instrument, ListedInstrument, Listing, Status, Symbol
 from marketdata.core.naming import assign_names, canonical_spelling, unmarked_name, yymmdd
 from marketdata.store.symbols import StoredSymbol
-from marketdata.store.syncs import SymbolChange
+from marketdata.store.syncs import Clash, SymbolChange
 
 type ChangeKind = Literal["listed", "delisted", "relisted", "replaced", "changed"]
 
@@ -29,7 +29,7 @@ class Comparison:
     """The instruments to write, new and changed ones, whole."""
     changes: list[SymbolChange]
     """One for each of them."""
-    clashes: list[str]
+    clashes: list[Clash]
     """Listed instruments, new or not, that are called otherwise because another one holds their name."""
 
     def count(self, *kinds: ChangeKind) -> int:
@@ -48,7 +48,8 @@ def compare(exchange: ExchangeId, stored: Sequence[StoredSymbol], listing: Listi
     held = {name: row.symbol.exchange_symbol for row in staying.values() for name in _names(row)}
     held |= {row.symbol.symbol: _NOBODY for row in former}
     names = {one: _take(name, one, held) for one, name in assign_names(listing.instruments, held).items()}
-    clashes = sorted(names[one] for one, instrument in listed.items() if names[one] != unmarked_name(instrument))
+    wanted = {names[one]: unmarked_name(instrument) for one, instrument in listed.items()}
+    clashes = [Clash(symbol=name, beside=wanted[name]) for name in sorted(wanted) if name != wanted[name]]
 
     after: list[StoredSymbol] = list(former)
     after += [_replaced(row, _take(_dated(row, now_ms), None, held), now_ms) for row in leaving]
