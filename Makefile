@@ -1,6 +1,6 @@
 # Everything that a user, a developer or a build machine runs. Settings for one call: make demo PORT=9000
 PYTHON ?=
-PORT ?=
+PORT :=
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
 
