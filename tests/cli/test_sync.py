@@ -45,7 +45,7 @@ async def test_it_is_done_only_if_all_succeeded(postgres_url: str, tmp_path: Pat
     assert result.returncode == 1
     assert sorted(result.stdout.splitlines()) == [
         "coinbase: 1 instruments, 1 new",
-        "hyperliquid: not synced: cannot be reached",
+        "hyperliquid: not synced: cannot be reached: nothing listens there",
     ]
 
 

@@ -17,7 +17,7 @@ from marketdata.core.errors import (
 )
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.exchanges.adapter import CandleQuery
-from marketdata.core.fetch import Fetcher, open_http
+from marketdata.core.fetch import Fetcher, _why, open_http
 from marketdata.core.models import Interval, Source
 from tests.fake_exchange import Answer, FakeExchange, fake_exchange, http
 
@@ -102,8 +102,19 @@ async def test_every_failure_has_a_name_within_the_deadline(
 async def test_nobody_listening_is_unavailable(client: httpx2.AsyncClient) -> None:
     async with fake_exchange(silence) as exchange:
         pass
-    with pytest.raises(UpstreamUnavailable, match="cannot be reached"):
+    with pytest.raises(UpstreamUnavailable, match="cannot be reached: nothing listens there"):
         await fetcher(client, exchange).candles(QUERY)
+
+
+def test_a_name_that_nobody_knows_is_told_apart_without_naming_it() -> None:
+    try:
+        try:
+            raise socket.gaierror(-2, "secret.example: Name or service not known")
+        except OSError as error:
+            raise httpx2.ConnectError("secret.example") from error
+    except httpx2.ConnectError as error:
+        assert _why(error) == "its name cannot be resolved (is there internet, is DNS right?)"
+    assert _why(OSError("secret.example")) == "OSError"
 
 
 async def test_an_answer_without_end_is_cut_off(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

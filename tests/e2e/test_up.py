@@ -123,7 +123,7 @@ def test_unreachable_exchanges_do_not_keep_it_from_starting(tmp_path: Path) -> N
         running.wait_for("No metadata yet")
         assert running.fact("data") == str(tmp_path / ".marketdata")
         for exchange in ("binance_futures", "coinbase"):
-            assert running.fact(exchange) == "not synced: cannot be reached; still trying"
+            assert running.fact(exchange) == "not synced: cannot be reached: nothing listens there; still trying"
         assert httpx2.get(f"{address(running)}/health/live").status_code == 200
         assert httpx2.get(f"{address(running)}/health/ready").status_code == 503
 

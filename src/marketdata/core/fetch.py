@@ -5,6 +5,8 @@ failure, and knows the exchange's time.
 """
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -214,7 +216,7 @@ class Fetcher:
         except httpx2.DecodingError as error:
             raise UpstreamBadData(exchange, "the answer's compression is broken") from error
         except httpx2.ConnectError as error:
-            raise UpstreamUnavailable(exchange, "cannot be reached") from error
+            raise UpstreamUnavailable(exchange, f"cannot be reached: {_why(error)}") from error
         except httpx2.HTTPError as error:
             raise UpstreamUnavailable(exchange, f"the connection broke off ({type(error).__name__})") from error
 
@@ -235,6 +237,20 @@ class Fetcher:
         elif isinstance(error, UpstreamBanned):
             until_ms = now_ms + _SHORTEST_BAN_MS if error.until_ms is None else error.until_ms
             self._banned_until_ms = max(self._banned_until_ms, until_ms)
+
+
+def _why(error: BaseException) -> str:
+    """Why there is no connection, told without an address: the exception at the bottom knows."""
+    while (beneath := error.__cause__ or error.__context__) is not None:
+        error = beneath
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), type(error).__name__)
+
+
+_REASONS = (
+    (socket.gaierror, "its name cannot be resolved (is there internet, is DNS right?)"),
+    (ConnectionRefusedError, "nothing listens there"),
+    (ssl.SSLError, "its certificate is not accepted"),
+)
 
 
 class _About(msgspec.Struct):
