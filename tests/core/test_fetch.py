@@ -107,13 +107,9 @@ async def test_nobody_listening_is_unavailable(client: httpx2.AsyncClient) -> No
 
 
 def test_a_name_that_nobody_knows_is_told_apart_without_naming_it() -> None:
-    try:
-        try:
-            raise socket.gaierror(-2, "secret.example: Name or service not known")
-        except OSError as error:
-            raise httpx2.ConnectError("secret.example") from error
-    except httpx2.ConnectError as error:
-        assert _why(error) == "its name cannot be resolved (is there internet, is DNS right?)"
+    error = httpx2.ConnectError("secret.example")
+    error.__cause__ = socket.gaierror(-2, "secret.example: Name or service not known")
+    assert _why(error) == "its name cannot be resolved (is there internet, is DNS right?)"
     assert _why(OSError("secret.example")) == "OSError"
 
 
