@@ -65,7 +65,9 @@ async def check(platform: Platform, sources: Sources, clock: ManualClock, asked:
     if exchange == "hyperliquid":
         now_ms = now_ms // 1000 * 1000
     until = min(end if end is not None else now_ms, now_ms + 1)
-    floor = start if start is not None else max(0, until - (limit + 2) * interval.max_duration_ms)
+    # where buckets without a trade are left out, the last `limit` rows reach further back
+    spare = 2 * limit + 60 if get_adapter(exchange).capabilities.omits_empty else 2
+    floor = start if start is not None else max(0, until - (limit + spare) * interval.max_duration_ms)
     rows = truth(sources, exchange, symbol, interval, floor, until, clock.now_ms())
     rows = [row for row in rows if partial or row.close_time <= now_ms]
     document = await platform.read(
@@ -91,8 +93,8 @@ async def check(platform: Platform, sources: Sources, clock: ManualClock, asked:
         document = (await platform.get(document["page"]["next"])).json()
         served += document["data"]
         pages += 1
-    if start is None:
-        served = served[: len(expected)]  # descending, it goes on to older pages than the truth was asked for
+    if start is None and order == "desc":
+        served = served[: len(expected)]  # it goes on to older pages than the truth was asked for
     if document["page"]["next"] is not None:
         expected = expected[: len(served)]
     got = [[row[name] for name in COLUMNS] for row in served]
