@@ -105,8 +105,7 @@ async def test_candles_of_a_replaced_instrument_are_never_those_of_its_successor
     assert problem(await api.get("/v1/candles/coinbase/BTC-USD~260101/1h")) == {
         "status": 503,
         "code": "metadata-not-ready",
-        "detail": "The instruments held are live and coinbase is simulated: nothing is mixed; ask again in a moment.",
-        "retry_after": 5,
+        "detail": "The instruments held are live and coinbase is simulated: nothing is mixed; see `/v1/status`.",
     }
 
 

@@ -26,6 +26,13 @@ def test_times_that_are_understood(text: str, time_ms: int) -> None:
     assert parse_timestamp("start", text) == time_ms
 
 
+@pytest.mark.parametrize("text", ["1767225600", "100000000", "99999999999"])
+def test_seconds_are_noticed(text: str) -> None:
+    with pytest.raises(Problem, match="looks like seconds") as caught:
+        parse_timestamp("start", text)
+    assert (caught.value.code, caught.value.members) == ("invalid-parameter", {"parameter": "start"})
+
+
 @pytest.mark.parametrize("text", ["2026-01-01", "2026-01-01T00:00", "2026-01-01T00:00:00", "2026-01-01 00:00:00.123"])
 def test_times_without_a_zone(text: str) -> None:
     with pytest.raises(Problem) as caught:

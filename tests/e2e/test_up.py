@@ -96,10 +96,9 @@ def test_the_demo_from_its_first_start_to_its_end(tmp_path: Path) -> None:
         assert not any(line.startswith("client secret") for line in running.lines)
         candles, next_token = running.commands()
         assert_candles(paste(candles))
-        assert '"$ID:$SECRET"' in next_token
-        assert (
-            "access_token" in paste(f"ID={client_id} SECRET={secret}; {next_token}") if shutil.which("curl") else True
-        )
+        assert f'"{client_id}:$CLIENT_SECRET"' in next_token
+        assert running.fact("more clients").startswith("MARKETDATA_DATA_DIR=.marketdata-demo ")
+        assert "access_token" in paste(f"CLIENT_SECRET={secret}; {next_token}") if shutil.which("curl") else True
 
         running.process.kill()
         running.process.wait()

@@ -1,6 +1,8 @@
 """The platform as one process group: its parts in the order in which they start, and what a user is told meanwhile."""
 
 import math
+import shlex
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -28,6 +30,15 @@ _PATIENCE_S = 30.0
 """How long the first syncs and the API may take before the rest is told without them."""
 
 
+def command_on(database: DatabaseSettings) -> str:
+    """How this command is called so that it works on that database, from the same folder as now."""
+    command = shlex.quote(sys.argv[0])
+    data_dir = DatabaseSettings.model_fields["data_dir"].default
+    if database.database_url is not None or database.data_dir == data_dir:
+        return command
+    return f"MARKETDATA_DATA_DIR={shlex.quote(str(database.data_dir))} {command}"
+
+
 class Platform:
     """The parts, in the order in which they start, and what is told meanwhile."""
 
@@ -35,6 +46,7 @@ class Platform:
         """`url`: of the open database of these settings; `demo`: simulate the exchanges and use those."""
         self._url = url
         self._data = str(database.data_dir.resolve()) if database.database_url is None else "MARKETDATA_DATABASE_URL"
+        self._command = command_on(database)
         self._api = api
         self._demo = demo
         self._clock = SystemClock()
@@ -97,7 +109,7 @@ class Platform:
         ready = has_metadata and await self._wait_for(is_ready)
 
         access = await find_access(database, self._clock)
-        welcome = Welcome(address, self._api.token_ttl)
+        welcome = Welcome(address, self._api.token_ttl, self._command)
         source = await self._source(database)
         welcome.say_where(self._data, source)
         welcome.say_exchanges(self._exchanges, runs)

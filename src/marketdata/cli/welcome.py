@@ -72,11 +72,12 @@ async def find_instrument(database: Database, exchanges: Sequence[ExchangeId]) -
 class Welcome:
     """The lines, on a terminal in colour; a command to paste is one line, however long."""
 
-    def __init__(self, address: str, ttl_s: int) -> None:
-        """`address`: the API's base URL; `ttl_s`: how long a token lives, seconds."""
+    def __init__(self, address: str, ttl_s: int, command: str) -> None:
+        """`address`: the API's base URL; `ttl_s`: how long a token lives, seconds; `command`: ours on this database."""
         self._console = Console(highlight=False, markup=False)
         self._address = address
         self._ttl_s = ttl_s
+        self._command = command
 
     def say_where(self, data: str, source: Source | None) -> None:
         """What this is, where it is, and whose data it is."""
@@ -105,18 +106,25 @@ class Welcome:
     def say_access(self, access: Access | None) -> None:
         """Id and secret of the client that was made just now; the secret is not shown again."""
         if access is None:
-            self._line("\nNo active client may read candles; make one: marketdata clients create NAME")
-        elif access.secret is not None:
-            self._line()
-            self._fact("client id", access.client.client_id)
+            self._line("\nNo active client may read candles.")
+            self._fact("make one", f"{self._command} clients create NAME")
+            return
+        self._line()
+        self._fact("client id", access.client.client_id)
+        if access.secret is not None:
             self._fact("client secret", Text(access.secret), " (shown this once)")
+        else:
+            self._fact("secret lost", f"{self._command} clients rotate {access.client.client_id}")
+        self._fact("more clients", f"{self._command} clients create NAME")
 
     def say_request(self, access: Access, token: str, exchange: ExchangeId, symbol: str) -> None:
         """A request that works as pasted, and how to get the next token."""
         path = f"/v1/candles/{exchange}/{quote(symbol, safe='')}/1h?limit=3"
         self._line(f"\nCandles, as pasted within {self._ttl_s / 60:g} minutes:\n")
         self._line(Text(f"curl -H 'Authorization: Bearer {token}' '{self._address}{path}'", "green"))
-        who = f"'{access.client.client_id}:{access.secret}'" if access.secret else '"$ID:$SECRET"'
+        who = f"'{access.client.client_id}:{access.secret}'"
+        if access.secret is None:
+            who = f'"{access.client.client_id}:$CLIENT_SECRET"'
         self._line("\nThe next token:\n")
         self._line(Text(f"curl -u {who} -d grant_type=client_credentials {self._address}/v1/token", "green"))
 

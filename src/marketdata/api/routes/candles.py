@@ -23,7 +23,7 @@ from marketdata.api.encode import (
     encode_candles,
 )
 from marketdata.api.parameters import parse_choice, parse_flag, parse_limit, read_query
-from marketdata.api.problems import Problem, not_ready
+from marketdata.api.problems import Problem
 from marketdata.api.services import SOURCE_AGE_S, Services
 from marketdata.api.timestamps import parse_timestamp
 from marketdata.core.candles import CandlePage, CandleRange, CandleWarning, get_candles
@@ -150,7 +150,8 @@ async def _answer(services: Services, request: Request, symbol: Symbol, asked: A
     held = services.catalogue.snapshot.source
     if kind is not held:
         # simulated instruments must not be taken for those of the live exchange, nor the other way round
-        raise not_ready(f"The instruments held are {held} and {symbol.exchange} is {kind}: nothing is mixed")
+        detail = f"The instruments held are {held} and {symbol.exchange} is {kind}: nothing is mixed; see `/v1/status`."
+        raise Problem("metadata-not-ready", detail)
     if services.catalogue.of(symbol.exchange).is_replaced(symbol):
         found = CandlePage([], complete=False, next=None, gaps=[], warnings=[_REPLACED])
     else:

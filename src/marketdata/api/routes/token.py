@@ -126,7 +126,7 @@ def _read_credentials(request: Request, form: Mapping[str, str]) -> tuple[str, s
     header = request.headers.get("authorization")
     if header is None:
         if "client_id" not in form or "client_secret" not in form:
-            raise _invalid_client()
+            raise _invalid_client("Send client id and secret by HTTP Basic, or as `client_id` and `client_secret`.")
         return form["client_id"], form["client_secret"]
     if "client_secret" in form:
         raise Problem("invalid-request", "Credentials come by HTTP Basic or in the form, not both.")
@@ -167,9 +167,11 @@ def _choose_scopes(client: ApiClient, asked: str) -> list[str]:
     return [scope for scope in SCOPES if scope in wanted]
 
 
-def _invalid_client() -> Problem:
+def _invalid_client(
+    detail: str = "Client id and secret do not belong to a client that may come in.",
+) -> Problem:
     return Problem(
         "invalid-client",
-        "Client id and secret do not belong to a client that may come in.",
+        detail,
         headers={"WWW-Authenticate": 'Basic realm="marketdata"'},
     )
