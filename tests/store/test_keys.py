@@ -1,7 +1,7 @@
 import asyncio
 
 from marketdata.store.engine import Database
-from marketdata.store.keys import SigningKey, ensure_key, get_key, list_keys
+from marketdata.store.keys import SigningKey, ensure_key, list_keys
 
 NOW = 1767225600000
 
@@ -19,8 +19,6 @@ async def test_of_several_first_starts_one_makes_the_key(database: Database) -> 
     assert len(set(keys)) == 1
     async with database.transaction() as connection:
         assert await list_keys(connection) == [keys[0]]
-        assert await get_key(connection, keys[0].kid) == keys[0]
-        assert await get_key(connection, "none") is None
 
 
 async def test_retired_keys_sign_nothing_new(database: Database) -> None:

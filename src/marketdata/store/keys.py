@@ -24,12 +24,6 @@ class SigningKey:
     """Since when it signs nothing new, epoch ms; tokens that it signed before stay valid until they expire."""
 
 
-async def get_key(connection: AsyncConnection, kid: str) -> SigningKey | None:
-    """The key of that id, retired or not."""
-    row = (await connection.execute(select(SIGNING_KEYS).where(SIGNING_KEYS.c.kid == kid))).mappings().one_or_none()
-    return None if row is None else SigningKey(**row)
-
-
 async def list_keys(connection: AsyncConnection) -> list[SigningKey]:
     """All keys, the newest first."""
     rows = await connection.execute(select(SIGNING_KEYS).order_by(SIGNING_KEYS.c.created_at.desc(), SIGNING_KEYS.c.kid))
