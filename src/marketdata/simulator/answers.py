@@ -19,6 +19,8 @@ class Asked:
     body: bytes
     now_ms: int
     """The exchange's time."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By their names in small letters; of equal names the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,52 @@ class Exchange(Protocol):
     def answer(self, asked: Asked) -> Answer:
         """The answer to one request."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a request cost, and what the exchange's answer says of that."""
+
+    weight: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Added to the answer's, such as `X-MBX-USED-WEIGHT-1M`."""
+
+
+class Limits(Protocol):
+    """How an exchange counts requests and refuses too many; one object for the life of a simulator."""
+
+    def admit(self, asked: Asked) -> Answer | None:
+        """The refusal of a request, such as 429 or 418; None: the exchange is to answer it."""
+        ...
+
+    def settle(self, asked: Asked, answer: Answer) -> Charge:
+        """What a request cost, now that its answer is known; asked for a refusal too."""
+        ...
+
+
+class Unlimited:
+    """An exchange that counts nothing and admits all."""
+
+    def admit(self, asked: Asked) -> Answer | None:  # noqa: ARG002 - whatever is asked
+        """None."""
+        return None
+
+    def settle(self, asked: Asked, answer: Answer) -> Charge:  # noqa: ARG002 - likewise
+        """Nothing."""
+        return Charge()
+
+
+class Failing(Protocol):
+    """The answers of an exchange that is not well."""
+
+    def __call__(self, status: int, asked: Asked) -> Answer | None:
+        """What it answers with a status such as 500 or 403; None: no such answer of it is known."""
+        ...
+
+
+def unknown_failure(status: int, asked: Asked) -> Answer | None:  # noqa: ARG001 - no answer is known
+    """None: no such answer is known."""
+    return None
 
 
 class Rows(Protocol):

@@ -1,5 +1,7 @@
 """The simulator's application: three exchanges under their prefixes, and what it says of itself."""
 
+from dataclasses import dataclass, field
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -8,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from marketdata import __version__
 from marketdata.core.clock import Clock
-from marketdata.simulator.answers import Asked, Exchange, http_date
+from marketdata.simulator.answers import Asked, Exchange, Failing, Limits, Unlimited, http_date, unknown_failure
 from marketdata.simulator.binance_futures import BinanceFutures
 from marketdata.simulator.coinbase import Coinbase
 from marketdata.simulator.hyperliquid import Hyperliquid
@@ -17,11 +19,11 @@ from marketdata.simulator.sources import Sources
 
 def create_app(sources: Sources, clock: Clock) -> Starlette:
     """The exchanges under `/binance`, `/hyperliquid` and `/coinbase`, and `GET /_control/about`."""
-    exchanges: dict[str, Exchange] = {
-        "binance": BinanceFutures(sources.binance),
-        "hyperliquid": Hyperliquid(sources.hyperliquid),
-        "coinbase": Coinbase(sources.coinbase),
-    }
+    venues = (
+        Venue("binance", "binance_futures", BinanceFutures(sources.binance)),
+        Venue("hyperliquid", "hyperliquid", Hyperliquid(sources.hyperliquid)),
+        Venue("coinbase", "coinbase", Coinbase(sources.coinbase)),
+    )
 
     async def about(_: Request) -> Response:
         now_ms = clock.now_ms()
@@ -36,19 +38,30 @@ def create_app(sources: Sources, clock: Clock) -> Starlette:
         )
 
     doors = [
-        Route(f"/{prefix}/{{path:path}}", _Door(exchange, clock, sources.scenario.skew_ms), name=prefix)
-        for prefix, exchange in exchanges.items()
+        Route(f"/{venue.prefix}/{{path:path}}", _Door(venue, clock, sources.scenario.skew_ms), name=venue.prefix)
+        for venue in venues
     ]
     app = Starlette(routes=[Route("/_control/about", about), *doors])
     app.router.redirect_slashes = False
     return app
 
 
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """One exchange of the simulator: where it is, what it answers, and how it behaves when asked too much."""
+
+    prefix: str
+    exchange_id: str
+    exchange: Exchange
+    limits: Limits = field(default_factory=Unlimited)
+    failing: Failing = unknown_failure
+
+
 class _Door:
     """Where every request to one exchange comes in and every answer goes out."""
 
-    def __init__(self, exchange: Exchange, clock: Clock, skew_ms: int) -> None:
-        self._exchange = exchange
+    def __init__(self, venue: Venue, clock: Clock, skew_ms: int) -> None:
+        self._venue = venue
         self._clock = clock
         self._skew_ms = skew_ms
 
@@ -61,8 +74,11 @@ class _Door:
             query=request.query_params,
             body=await request.body(),
             now_ms=now_ms,
+            headers=dict(request.headers),
         )
-        answer = self._exchange.answer(asked)
+        limits = self._venue.limits
+        answer = limits.admit(asked) or self._venue.exchange.answer(asked)
+        charge = limits.settle(asked, answer)
         # The exchange's own clock, not the server's: where there is no time endpoint, this header is the time.
-        headers = {**answer.headers, "Date": http_date(now_ms)}
+        headers = {**answer.headers, **charge.headers, "Date": http_date(now_ms)}
         await Response(answer.body, answer.status, headers)(scope, receive, send)
