@@ -1,7 +1,5 @@
 """The simulator's application: three exchanges under their prefixes, and what it says of itself."""
 
-from dataclasses import dataclass, field
-
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,20 +8,13 @@ from starlette.types import Receive, Scope, Send
 
 from marketdata import __version__
 from marketdata.core.clock import Clock
-from marketdata.simulator.answers import Asked, Exchange, Failing, Limits, Unlimited, http_date, unknown_failure
-from marketdata.simulator.binance_futures import BinanceFutures
-from marketdata.simulator.coinbase import Coinbase
-from marketdata.simulator.hyperliquid import Hyperliquid
+from marketdata.simulator.answers import Asked, http_date
 from marketdata.simulator.sources import Sources
+from marketdata.simulator.venues import Venue, venues
 
 
 def create_app(sources: Sources, clock: Clock) -> Starlette:
     """The exchanges under `/binance`, `/hyperliquid` and `/coinbase`, and `GET /_control/about`."""
-    venues = (
-        Venue("binance", "binance_futures", BinanceFutures(sources.binance)),
-        Venue("hyperliquid", "hyperliquid", Hyperliquid(sources.hyperliquid)),
-        Venue("coinbase", "coinbase", Coinbase(sources.coinbase)),
-    )
 
     async def about(_: Request) -> Response:
         now_ms = clock.now_ms()
@@ -39,22 +30,11 @@ def create_app(sources: Sources, clock: Clock) -> Starlette:
 
     doors = [
         Route(f"/{venue.prefix}/{{path:path}}", _Door(venue, clock, sources.scenario.skew_ms), name=venue.prefix)
-        for venue in venues
+        for venue in venues(sources)
     ]
     app = Starlette(routes=[Route("/_control/about", about), *doors])
     app.router.redirect_slashes = False
     return app
-
-
-@dataclass(frozen=True, slots=True)
-class Venue:
-    """One exchange of the simulator: where it is, what it answers, and how it behaves when asked too much."""
-
-    prefix: str
-    exchange_id: str
-    exchange: Exchange
-    limits: Limits = field(default_factory=Unlimited)
-    failing: Failing = unknown_failure
 
 
 class _Door:
