@@ -222,3 +222,17 @@ async def test_new_products_appear_as_the_clock_moves(simulator: httpx2.AsyncCli
     before = await products(simulator)
     clock.advance(30 * DAY_MS)
     assert len(await products(simulator)) >= len(before) + 5
+
+
+async def test_the_currencies_are_those_of_the_products(simulator: httpx2.AsyncClient) -> None:
+    rows = (await simulator.get("/coinbase/currencies")).json()
+    currencies = {row["id"]: row for row in rows}
+    listed = await products(simulator)
+    assert len(currencies) == len(rows)
+    assert set(currencies) == {row[side] for row in listed.values() for side in ("base_currency", "quote_currency")}
+    assert all(len(row) == 10 and len(row["details"]) == 12 for row in rows)
+    assert (currencies["USD"]["details"]["type"], currencies["BTC"]["details"]["type"]) == ("fiat", "crypto")
+    for row in listed.values():
+        if row["status"] == "online":
+            assert {currencies[row[side]]["status"] for side in ("base_currency", "quote_currency")} == {"online"}
+    assert "delisted" in {row["status"] for row in rows}

@@ -187,6 +187,7 @@ async def test_the_largest_listings_are_served_as_they_are(own_recordings: Path)
         ].encode()
         assert (await client.get("/coinbase/products")).content == b'[{"id":"BTC-USD"},{"id":"ETH-USD"}]'
         assert (await client.get("/coinbase/products/ETH-USD")).content == b'{"id":"ETH-USD"}'
+        assert (await client.get("/coinbase/currencies")).content == b"[]"  # none were recorded
         assert (await client.get("/coinbase/products/NO-PE")).status_code == 404
         bodies = {
             "meta": FILES["hyperliquid/meta.json"][4],

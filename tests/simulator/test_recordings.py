@@ -28,6 +28,8 @@ async def test_the_recorded_listings_have_all_their_rows(recordings: Path) -> No
         products = (await client.get("/coinbase/products")).json()
         assert products == json.loads((recordings / "coinbase/exchange_products_2022-12.json").read_bytes())
         assert len(products) == 573
+        currencies = (await client.get("/coinbase/currencies")).json()
+        assert currencies == json.loads((recordings / "coinbase/exchange_currencies_2022-12.json").read_bytes())
 
 
 def tokens(body: bytes) -> list[list[str]]:

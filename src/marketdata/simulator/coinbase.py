@@ -34,6 +34,10 @@ class CoinbaseSource(Protocol):
         """The body of one product. Raises SymbolUnknownError."""
         ...
 
+    def currencies(self, now_ms: int) -> bytes:
+        """The body of the list of currencies."""
+        ...
+
     def candles(self, product_id: str, granularity_s: int, now_ms: int) -> Rows:
         """The candles of a product. Raises SymbolUnknownError."""
         ...
@@ -72,6 +76,8 @@ class Coinbase:
         match asked.path.split("/")[1:]:
             case ["time"]:
                 return _time(asked.now_ms), "no-cache"
+            case ["currencies"]:
+                return self._source.currencies(asked.now_ms), "public, max-age=5"
             case ["products"]:
                 return self._source.products(asked.now_ms), "public, max-age=5"
             case ["products", product_id]:

@@ -13,6 +13,7 @@ from marketdata.simulator.answers import Rows, SymbolUnknownError, json_body
 from marketdata.simulator.assets import invented_assets, real_assets
 from marketdata.simulator.bars import Bar
 from marketdata.simulator.catalogue import Catalogue, first_life, lives, price_decimals
+from marketdata.simulator.coinbase_currencies import Currency, written
 from marketdata.simulator.decimals import json_number, padded
 from marketdata.simulator.grids import DAY_MS, HOUR_MS, Steps
 from marketdata.simulator.market import Asset, Instrument, Life, Market
@@ -91,6 +92,17 @@ class SimulatedCoinbase:
     def product(self, product_id: str, now_ms: int) -> bytes:
         """The body of one product. Raises SymbolUnknownError."""
         return json_body(_written(self._product(product_id, now_ms), now_ms))
+
+    def currencies(self, now_ms: int) -> bytes:
+        """The body of the list of currencies: all that the products are made of."""
+        found: dict[str, Currency] = {}
+        for product in self._catalogue.listed(now_ms):
+            online = product.phase(now_ms) != "delisted"
+            for code in (product.base_currency, product.instrument.quote.name):
+                before = found.get(code, Currency(code, 0, online=False))
+                decimals = max(before.decimals, product.instrument.size_scale)
+                found[code] = Currency(code, decimals, online=before.online or online)
+        return json_body(written(found.values()))
 
     def candles(self, product_id: str, granularity_s: int, now_ms: int) -> Rows:
         """The candles of a product; a bucket without trades has none. Raises SymbolUnknownError."""

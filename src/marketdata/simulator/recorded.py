@@ -174,8 +174,10 @@ class RecordedCoinbase:
     """What was recorded of Coinbase Exchange."""
 
     def __init__(self, recordings: Recordings) -> None:
-        """Its largest list of products, and all candles."""
+        """Its largest lists of products and currencies, and all candles."""
         self._products = recordings.largest("coinbase", r"coinbase\.com/products ")
+        currencies = [body for _, body in recordings.find("coinbase", "metadata", r"coinbase\.com/currencies ")]
+        self._currencies = msgspec.json.format(currencies[-1], indent=-1) if currencies else b"[]"
         self._tape = Tape(list(_buckets(recordings)))
         self._by_id = {_field(product, "id"): product for product in _array(self._products)}
         self.listed = frozenset(self._by_id)
@@ -189,6 +191,10 @@ class RecordedCoinbase:
         if product_id not in self._by_id:
             raise SymbolUnknownError(product_id)
         return self._by_id[product_id]
+
+    def currencies(self, _now_ms: int) -> bytes:
+        """The recorded body; none where none was recorded."""
+        return self._currencies
 
     def candles(self, product_id: str, granularity_s: int, _now_ms: int) -> Rows:
         """The recorded candles. Raises SymbolUnknownError."""
