@@ -86,6 +86,18 @@ def unknown_failure(status: int, asked: Asked) -> Answer | None:  # noqa: ARG001
     return None
 
 
+class Limits(Protocol):
+    """How much an exchange may be asked by one address."""
+
+    def admit(self, asked: Asked) -> Answer | None:
+        """The refusal of a request that is over the limit; None: the exchange answers it."""
+        ...
+
+    def settle(self, asked: Asked, answer: Answer) -> Charge:
+        """Charge an admitted request, which the exchange answers with `answer`."""
+        ...
+
+
 class Rows(Protocol):
     """The candles of one symbol and interval."""
 
