@@ -21,6 +21,8 @@ class Asked:
     """The exchange's time."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """By their names in small letters; of equal names the last."""
+    raw_query: str = ""
+    """The query as it was sent, for what goes by the exact address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Answer:
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    rows: int = 0
+    """How many candles it has, for limits that charge by them."""
 
 
 class Exchange(Protocol):
@@ -84,18 +88,6 @@ class Failing(Protocol):
 def unknown_failure(status: int, asked: Asked) -> Answer | None:  # noqa: ARG001 - no answer is known
     """None: no such answer is known."""
     return None
-
-
-class Limits(Protocol):
-    """How much an exchange may be asked by one address."""
-
-    def admit(self, asked: Asked) -> Answer | None:
-        """The refusal of a request that is over the limit; None: the exchange answers it."""
-        ...
-
-    def settle(self, asked: Asked, answer: Answer) -> Charge:
-        """Charge an admitted request, which the exchange answers with `answer`."""
-        ...
 
 
 class Rows(Protocol):

@@ -55,6 +55,7 @@ class _Door:
             body=await request.body(),
             now_ms=now_ms,
             headers=dict(request.headers),
+            raw_query=request.url.query,
         )
         limits = self._venue.limits
         answer = limits.admit(asked) or self._venue.exchange.answer(asked)
