@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from marketdata.core.clock import ManualClock
+from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.server import running_simulator
 from marketdata.simulator.sources import Sources, simulated
 
@@ -15,8 +16,8 @@ NOW_MS = 1_773_578_096_789
 
 @pytest.fixture(scope="session")
 def sources() -> Sources:
-    """The market of the default seed; it has no state but its caches."""
-    return simulated()
+    """The market of the default seed, which has no state but its caches; nobody is refused for asking too much."""
+    return simulated(scenario=Scenario(limits=False))
 
 
 @pytest.fixture

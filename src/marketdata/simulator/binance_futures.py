@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from marketdata.simulator.answers import Answer, Asked, Rows, SymbolClosedError, SymbolUnknownError, joined, json_body
-from marketdata.simulator.grids import DAILY, MINUTE_MS
+from marketdata.simulator.grids import DAILY
 
 _INTERVALS = frozenset({*DAILY, "1w", "1M"})
 _DEFAULT_LIMIT, _MOST_ROWS = 500, 1500
 _FOREVER_MS = 1 << 62
 
-_HEADERS = {
+HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json",
     "Server": "Bengine",
     "x-response-time": "0ms",
@@ -53,21 +53,14 @@ class BinanceFutures:
     def __init__(self, source: BinanceSource) -> None:
         """Answers from `source`."""
         self._source = source
-        self._minute = 0
-        self._weight = 0
 
     def answer(self, asked: Asked) -> Answer:
-        """The answer to one request; what it cost is in `X-MBX-USED-WEIGHT-1M`, per UTC minute."""
-        minute = asked.now_ms // MINUTE_MS
-        if minute != self._minute:
-            self._minute, self._weight = minute, 0
-        self._weight += _weight(asked)
-        headers = {**_HEADERS, "X-MBX-USED-WEIGHT-1M": str(self._weight)}
+        """The answer to one request."""
         try:
             body = self._body(asked)
         except _RefusedError as refused:
-            return Answer(400, json_body({"code": refused.code, "msg": refused.message}), headers)
-        return _NOTHING_HERE if body is None else Answer(200, body, headers)
+            return Answer(400, json_body({"code": refused.code, "msg": refused.message}), HEADERS)
+        return _NOTHING_HERE if body is None else Answer(200, body, HEADERS)
 
     def _body(self, asked: Asked) -> bytes | None:
         """The body of a good answer; None where there is nothing at this path."""
@@ -131,13 +124,3 @@ def _limit(query: Mapping[str, str]) -> int:
 
 def _illegal(name: str, legal: str) -> str:
     return f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
-
-
-def _weight(asked: Asked) -> int:
-    """What a request costs, as measured: klines by the limit sent, 5 without one, 10 above 1,000; the rest 1."""
-    if asked.path != "/fapi/v1/klines":
-        return 1
-    limit = asked.query.get("limit", "")
-    if not limit.isdigit():
-        return 5
-    return next((weight for most, weight in ((100, 1), (500, 2), (1000, 5)) if int(limit) <= most), 10)

@@ -15,7 +15,7 @@ from marketdata.simulator.market import Instrument, Market
 from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.series import Series
 
-_LIMITS = (("REQUEST_WEIGHT", "MINUTE", 1, 2400), ("ORDERS", "MINUTE", 1, 1200), ("ORDERS", "SECOND", 10, 300))
+_ORDER_LIMITS = (("ORDERS", "MINUTE", 1, 1200), ("ORDERS", "SECOND", 10, 300))
 _ASSETS = (("USDT", "-10000"), ("BTC", "-0.00100000"), ("BNB", None), ("ETH", "-5"), ("USDC", "-10000"), ("BUSD", "0"))
 _ORDER_TYPES = ("LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET")
 _TIMES_IN_FORCE = ("GTC", "IOC", "FOK", "GTX", "GTD")
@@ -57,7 +57,10 @@ class SimulatedBinance:
         rows = [_symbol(contract, now_ms) for contract in self._catalogue.listed(now_ms)]
         limits = [
             {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
-            for kind, interval, number, limit in _LIMITS
+            for kind, interval, number, limit in (
+                ("REQUEST_WEIGHT", "MINUTE", 1, self._scenario.weight_limit),
+                *_ORDER_LIMITS,
+            )
         ]
         assets = [{"asset": name, "marginAvailable": True, "autoAssetExchange": amount} for name, amount in _ASSETS]
         return json_body(

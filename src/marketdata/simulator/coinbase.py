@@ -13,7 +13,7 @@ _GRANULARITIES = {"60": 60, "300": 300, "900": 900, "3600": 3600, "21600": 21_60
 _MOST_STEPS, _DEFAULT_ROWS = 300, 350
 _TOO_WIDE = "granularity too small for the requested time range. Count of aggregations requested exceeds 300"
 
-_HEADERS = {
+HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json; charset=utf-8",
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "cb-before, cb-after, cb-gdpr",
@@ -64,10 +64,10 @@ class Coinbase:
         try:
             body, cache = self._body(asked)
         except SymbolUnknownError:
-            return _refusal(404, "NotFound")
+            return refusal(404, "NotFound")
         except _RefusedError as refused:
-            return _refusal(refused.status, refused.message)
-        return Answer(200, body, {**_HEADERS, "Cache-Control": cache})
+            return refusal(refused.status, refused.message)
+        return Answer(200, body, {**HEADERS, "Cache-Control": cache})
 
     def _body(self, asked: Asked) -> tuple[bytes, str]:
         """The body of a good answer, and how long it may be kept."""
@@ -121,5 +121,6 @@ def _time(now_ms: int) -> bytes:
     return json_body({"iso": iso, "epoch": now_ms / 1000})
 
 
-def _refusal(status: int, message: str) -> Answer:
-    return Answer(status, json_body({"message": message}), {**_HEADERS, "Cache-Control": "no-store"})
+def refusal(status: int, message: str) -> Answer:
+    """An answer that says no; it is never kept by a cache."""
+    return Answer(status, json_body({"message": message}), {**HEADERS, "Cache-Control": "no-store"})

@@ -3,6 +3,7 @@
 https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/info-endpoint
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Protocol
 
 import msgspec
@@ -14,7 +15,7 @@ _FOREVER_MS = 1 << 62
 _MOST_ROWS = 1 << 20
 """No page limit of its own: what is kept bounds an answer."""
 
-_HEADERS = {
+HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json",
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "*",
@@ -23,7 +24,7 @@ _HEADERS = {
     "Via": "1.1 simulated.cloudfront.net (CloudFront)",
     "X-Cache": "Miss from cloudfront",
 }
-_TEXT = {**_HEADERS, "Content-Type": "text/plain; charset=utf-8"}
+_TEXT = {**HEADERS, "Content-Type": "text/plain; charset=utf-8"}
 _WRONG_BODY = Answer(422, b"Failed to deserialize the JSON body into the target type", _TEXT)
 _NULL = b"null"
 
@@ -109,16 +110,17 @@ class Hyperliquid:
         try:
             body = self._source.listing(str(wanted.__struct_config__.tag), dex, asked.now_ms)
         except SymbolUnknownError:
-            return Answer(200, _NULL, _HEADERS)
-        return Answer(200, body, _HEADERS)
+            return Answer(200, _NULL, HEADERS)
+        return Answer(200, body, HEADERS)
 
     def _candles(self, wanted: _Range, now_ms: int) -> Answer:
         """Candles that overlap the range: the first may have opened before its start. An unknown coin is a 500."""
         try:
             grid, rows = self._source.candles(wanted.coin, wanted.interval, now_ms)
         except SymbolUnknownError:
-            return Answer(500, _NULL, _HEADERS)
+            return Answer(500, _NULL, HEADERS)
         start_ms = min(wanted.startTime, _FOREVER_MS)
         first_ms = grid.open_ms(grid.index(start_ms)) if start_ms <= now_ms else start_ms
         last_ms = _FOREVER_MS if wanted.endTime is None else wanted.endTime
-        return Answer(200, joined(rows(first_ms, last_ms, _MOST_ROWS, newest=True)), _HEADERS)
+        found = rows(first_ms, last_ms, _MOST_ROWS, newest=True)
+        return Answer(200, joined(found), HEADERS, rows=len(found))

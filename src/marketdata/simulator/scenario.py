@@ -11,6 +11,20 @@ class Scenario:
     """How far the exchanges' clocks are ahead of the clock."""
     ending_percent: int = 30
     """How many of the invented instruments end one day, in per cent; above 50 most of Binance's listing is SETTLING."""
+    limits: bool = True
+    """Whether the exchanges refuse who asks too much; they count in any case."""
+    foreign_weight: int = 0
+    """What other programs at the address use of Binance's and Hyperliquid's weight in each minute."""
+    weight_limit: int = 2400
+    """Binance's weight a minute; its testnet's is 6000."""
+    documented_weights: bool = False
+    """Whether Binance charges klines as documented; else as measured, which is less at limits of 100 and 500."""
+    retry_after: bool = False
+    """Whether Binance's 429 and 418 say how many seconds to wait; only its other APIs document that."""
+    refusals_before_ban: int = 5
+    """How many 429 Binance answers in a minute before it bans."""
+    failing_percent: float = 0
+    """How many of the requests Hyperliquid refuses for no reason, in per cent; about 4 were seen under load."""
     unpadded_until_ms: int = 1_577_836_800_000
     """Binance rows that open before this (2020) are written without zeros at the end, as they were then."""
     three_days_offset_ms: int = 0

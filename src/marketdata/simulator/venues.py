@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 
 from marketdata.simulator.answers import Exchange, Failing, Limits, Unlimited, unknown_failure
 from marketdata.simulator.binance_futures import BinanceFutures
+from marketdata.simulator.binance_limits import BinanceLimits
 from marketdata.simulator.coinbase import Coinbase
+from marketdata.simulator.coinbase_limits import CoinbaseLimits
 from marketdata.simulator.hyperliquid import Hyperliquid
+from marketdata.simulator.hyperliquid_limits import HyperliquidLimits
 from marketdata.simulator.sources import Sources
 
 
@@ -23,8 +26,9 @@ class Venue:
 
 def venues(sources: Sources) -> tuple[Venue, ...]:
     """The exchanges with what `sources` have of them, their ledgers empty."""
+    scenario = sources.scenario
     return (
-        Venue("binance", "binance_futures", BinanceFutures(sources.binance)),
-        Venue("hyperliquid", "hyperliquid", Hyperliquid(sources.hyperliquid)),
-        Venue("coinbase", "coinbase", Coinbase(sources.coinbase)),
+        Venue("binance", "binance_futures", BinanceFutures(sources.binance), BinanceLimits(scenario)),
+        Venue("hyperliquid", "hyperliquid", Hyperliquid(sources.hyperliquid), HyperliquidLimits(scenario)),
+        Venue("coinbase", "coinbase", Coinbase(sources.coinbase), CoinbaseLimits(scenario)),
     )
