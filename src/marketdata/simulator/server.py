@@ -10,13 +10,18 @@ import uvicorn
 
 from marketdata.core.clock import Clock
 from marketdata.simulator.app import create_app
+from marketdata.simulator.controls import Controls
 from marketdata.simulator.sources import Sources
+from marketdata.simulator.wire import Connection
 
 
-def server_config(sources: Sources, clock: Clock, *, host: str = "127.0.0.1", port: int = 9000) -> uvicorn.Config:
+def server_config(
+    sources: Sources, clock: Clock, controls: Controls | None = None, *, host: str = "127.0.0.1", port: int = 9000
+) -> uvicorn.Config:
     """How uvicorn serves a simulator: each exchange sends `Date` and `Server` itself, so uvicorn does not."""
     return uvicorn.Config(
-        create_app(sources, clock),
+        create_app(sources, clock, controls),
+        http=Connection,
         host=host,
         port=port,
         date_header=False,
@@ -27,9 +32,11 @@ def server_config(sources: Sources, clock: Clock, *, host: str = "127.0.0.1", po
     )
 
 
-async def serve(sources: Sources, clock: Clock, *, host: str = "127.0.0.1", port: int = 9000) -> None:
+async def serve(
+    sources: Sources, clock: Clock, controls: Controls | None = None, *, host: str = "127.0.0.1", port: int = 9000
+) -> None:
     """Serve until the process is told to stop."""
-    await _Service(server_config(sources, clock, host=host, port=port)).serve()
+    await _Service(server_config(sources, clock, controls, host=host, port=port)).serve()
 
 
 class _Service(uvicorn.Server):
@@ -63,16 +70,20 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def running_simulator(sources: Sources, clock: Clock) -> AsyncIterator[str]:
-    """A simulator on a free port of this machine while the block runs; gives its base URL, without a slash at the end.
+async def running_simulator(
+    sources: Sources, clock: Clock, controls: Controls | None = None, *, port: int = 0
+) -> AsyncIterator[str]:
+    """A simulator on this machine while the block runs; gives its base URL, without a slash at the end.
 
-    The exchanges' base URLs are it with `/binance`, `/hyperliquid` and `/coinbase`.
+    The exchanges' base URLs are it with `/binance`, `/hyperliquid` and `/coinbase`. `controls`: the faults and the
+    journal to use, for a test to hold on to. `port`: 0 is a free one; a test that lets an exchange come back names it.
     """
     # Named as TCP, else asyncio leaves Nagle's algorithm on and each answer waits 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
         host, port = listening.getsockname()
-        server = _Server(server_config(sources, clock, host=host, port=port))
+        server = _Server(server_config(sources, clock, controls, host=host, port=port))
         serving = asyncio.create_task(server.serve([listening]))
         try:
             await server.listening.wait()

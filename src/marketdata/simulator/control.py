@@ -1,0 +1,177 @@
+"""`/_control`: what steers a simulator from outside, and what it tells of itself. All of it is JSON."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from marketdata import __version__
+from marketdata.simulator.answers import json_body
+from marketdata.simulator.calls import EXCHANGES
+from marketdata.simulator.clock import SteeredClock
+from marketdata.simulator.controls import Controls
+from marketdata.simulator.fault_kinds import GROUPS
+from marketdata.simulator.faults import WrongFaultError
+from marketdata.simulator.sources import Sources
+
+type _Endpoint = Callable[[Request], Awaitable[object]]
+
+
+class _WrongRequestError(ValueError):
+    """A request that cannot be done; the message says why."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _ClockChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to become of the clock, in this order."""
+
+    now_ms: int | None = None
+    advance_ms: int = 0
+    rate: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+
+
+class _Selection(msgspec.Struct, forbid_unknown_fields=True):
+    """Which entries of the journal are wanted."""
+
+    exchange: str | None = None
+    route: str | None = None
+    symbol: str | None = None
+    since: int = 0
+    limit: Annotated[int, Meta(ge=0)] = 1000
+
+
+class Control:
+    """The endpoints of one simulator."""
+
+    def __init__(self, sources: Sources, clock: SteeredClock, controls: Controls) -> None:
+        """Steer `clock` and `controls`."""
+        self._sources = sources
+        self._clock = clock
+        self._faults = controls.faults
+        self._journal = controls.journal
+        self._endpoints: Mapping[str, Mapping[str, tuple[_Endpoint, str]]] = {
+            "": {"GET": (self._list, "this list")},
+            "/about": {"GET": (self._about, "what is served here, and its time")},
+            "/scenario": {"GET": (self._scenario, "the switches of what is served")},
+            "/clock": {
+                "GET": (self._get_clock, "the time, epoch ms, and its rate"),
+                "POST": (self._set_clock, '{"now_ms": …} sets, {"advance_ms": …} moves, {"rate": 0} freezes, 1 runs'),
+            },
+            "/journal": {
+                "GET": (self._get_journal, "requests: ?exchange= &route= &symbol= &since={id} &limit="),
+                "DELETE": (self._clear_journal, "forget them; ids go on"),
+            },
+            "/faults": {
+                "GET": (self._get_faults, "the planted faults, and how often each was met and played"),
+                "POST": (self._add_faults, 'plant: "KIND,name=value,…", {"kind": …}, or a list of such'),
+                "DELETE": (self._clear_faults, "take all out"),
+            },
+            "/faults/{id:int}": {"DELETE": (self._remove_fault, "take one out")},
+            "/faults/kinds": {"GET": (self._get_kinds, "all kinds there are, and what each takes")},
+        }
+
+    @property
+    def routes(self) -> list[Route]:
+        """All of them, and an answer for what is none."""
+        every = ["GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"]
+        paths = [*self._endpoints, "/{path:path}"]
+        return [Route(f"/_control{path}", self._door(path), methods=every) for path in paths]
+
+    def _door(self, path: str) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                return _json(await self._endpoint(path, request.method)(request))
+            except _WrongRequestError as error:
+                return _json({"error": str(error)}, error.status)
+            except (WrongFaultError, msgspec.DecodeError) as error:
+                return _json({"error": str(error)}, 400)
+
+        return answer
+
+    def _endpoint(self, path: str, method: str) -> _Endpoint:
+        methods = self._endpoints.get(path)
+        if methods is None:
+            raise _WrongRequestError("there is nothing; GET /_control lists what there is", 404)
+        if method not in methods:
+            raise _WrongRequestError(f"this takes {' and '.join(methods)}", 405)
+        return methods[method][0]
+
+    async def _list(self, _: Request) -> object:
+        return {
+            "endpoints": [
+                f"{method} /_control{path.replace(':int', '')}: {meaning}"
+                for path, methods in self._endpoints.items()
+                for method, (_, meaning) in methods.items()
+            ]
+        }
+
+    async def _about(self, _: Request) -> object:
+        now_ms = self._clock.now_ms()
+        return {
+            "source": self._sources.kind,
+            "seed": self._sources.seed,
+            "version": __version__,
+            "now_ms": now_ms,
+            "symbols": dict(self._sources.counts(now_ms)),
+        }
+
+    async def _scenario(self, _: Request) -> object:
+        return asdict(self._sources.scenario)
+
+    async def _get_clock(self, _: Request) -> object:
+        return {"now_ms": self._clock.now_ms(), "rate": self._clock.rate}
+
+    async def _set_clock(self, request: Request) -> object:
+        change = msgspec.json.decode(await request.body(), type=_ClockChange)
+        if change.now_ms is not None:
+            self._clock.set(change.now_ms)
+        self._clock.advance(change.advance_ms)
+        if change.rate is not None:
+            self._clock.run(change.rate)
+        return await self._get_clock(request)
+
+    async def _get_journal(self, request: Request) -> object:
+        wanted = msgspec.convert(dict(request.query_params), _Selection, strict=False)
+        if wanted.exchange is not None and wanted.exchange not in EXCHANGES:
+            raise _WrongRequestError(f"no exchange is called {wanted.exchange!r}; there are: {', '.join(EXCHANGES)}")
+        entries = self._journal.entries(**msgspec.structs.asdict(wanted))
+        return {"entries": entries, "last_id": self._journal.last_id}
+
+    async def _clear_journal(self, _: Request) -> object:
+        self._journal.clear()
+        return {"entries": [], "last_id": self._journal.last_id}
+
+    async def _get_faults(self, _: Request) -> object:
+        return {"faults": list(self._faults)}
+
+    async def _add_faults(self, request: Request) -> object:
+        given: Any = msgspec.json.decode(await request.body(), type=str | dict[str, Any] | list[str | dict[str, Any]])
+        return {"faults": self._faults.add(*(given if isinstance(given, list) else [given]))}
+
+    async def _clear_faults(self, _: Request) -> object:
+        self._faults.clear()
+        return {"faults": []}
+
+    async def _remove_fault(self, request: Request) -> object:
+        planted_id: int = request.path_params["id"]
+        if not self._faults.remove(planted_id):
+            raise _WrongRequestError(f"no fault has the id {planted_id}; GET /_control/faults lists them", 404)
+        return {"faults": list(self._faults)}
+
+    async def _get_kinds(self, _: Request) -> object:
+        return {
+            group: [{"kind": kind.name, "meaning": kind.meaning, "takes": kind.defaults} for kind in kinds]
+            for group, kinds in GROUPS.items()
+        }
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(json_body(body) + b"\n", status, media_type="application/json")
