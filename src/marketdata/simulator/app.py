@@ -62,13 +62,14 @@ class _Door:
             body=await request.body(),
             now_ms=self._clock.now_ms() + self._skew_ms,
             headers=dict(request.headers),
+            raw_query=scope["query_string"].decode("latin-1"),
         )
         call = call_of(self._venue.exchange_id, asked)
         entry = self._journal.open(call, asked)
         fault = self._faults.choose(call, asked.now_ms)
         answer = self._answer(asked, entry)
         if fault is not None:
-            scene = Scene(fault, self._venue, call, asked, answer, _url(scope))
+            scene = Scene(fault, self._venue, call, asked, answer, scope["raw_path"].decode("latin-1"))
             match KINDS[fault.kind]:
                 case WireKind() as kind:
                     await _play(kind, scene, entry, Wire(scope, receive))
@@ -98,10 +99,3 @@ async def _play(kind: WireKind, scene: Scene, entry: Entry, wire: Wire) -> None:
         await wire.close()
     finally:
         entry.status, entry.bytes_sent = wire.status, wire.body_bytes
-
-
-def _url(scope: Scope) -> str:
-    """Path and query as they were sent."""
-    path: bytes = scope["raw_path"]
-    query: bytes = scope["query_string"]
-    return (path + b"?" + query if query else path).decode("latin-1")

@@ -127,7 +127,8 @@ def redirect(scene: Scene) -> Answer:
 
 def redirect_loop(scene: Scene) -> Answer:
     """To itself."""
-    return _elsewhere(scene, scene.url)
+    query = scene.asked.raw_query
+    return _elsewhere(scene, f"{scene.path}?{query}" if query else scene.path)
 
 
 def huge_header(scene: Scene) -> Answer:

@@ -56,8 +56,8 @@ class Scene:
     call: Call
     asked: Asked
     answer: Answer
-    url: str
-    """Path and query as they were sent."""
+    path: str
+    """As it was sent, with the exchange's prefix."""
 
     @property
     def cut(self) -> int:
