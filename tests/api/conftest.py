@@ -5,21 +5,30 @@ from dataclasses import dataclass
 
 import httpx2
 import pytest
+import pytest_asyncio
 from fastapi import FastAPI
 
 from marketdata.api.app import create_app
 from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
+from marketdata.core.budget import BudgetLedger
 from marketdata.core.clock import ManualClock
 from marketdata.core.exchanges import registry
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.models import ExchangeId, Kind, Status, Symbol
+from marketdata.simulator.scenario import Scenario
+from marketdata.simulator.server import running_simulator
+from marketdata.simulator.sources import Sources, simulated
 from marketdata.store.clients import create_client
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import record_sync, upsert_exchange
 from marketdata.store.symbols import StoredSymbol, upsert_symbols
+from marketdata.syncer.sync import sync_exchange
+from tests.conftest import Postgres
 
 NOW_MS = 1767225600000
+MARKET_NOW_MS = NOW_MS + 90_000  # 2026-01-01T00:01:30Z
+PREFIXES = {"binance_futures": "binance", "hyperliquid": "hyperliquid", "coinbase": "coinbase"}
 
 REFUSING_URL = "http://127.0.0.1:9"
 """Where no exchange is."""
@@ -120,6 +129,20 @@ class Api:
         return await self.http.get(url, headers={"Authorization": f"Bearer {token or self.token()}", **headers})
 
 
+@dataclass
+class Market(Api):
+    """An API whose exchanges are simulated."""
+
+    sources: Sources
+
+    async def candles(self, url: str) -> dict[str, object]:
+        """The answer's JSON."""
+        answer = await self.get(url)
+        assert answer.status_code == 200, answer.text
+        body: dict[str, object] = answer.json()
+        return body
+
+
 def client_of(app: FastAPI) -> httpx2.AsyncClient:
     """An HTTP client of the application, without a socket between."""
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://api")
@@ -154,6 +177,39 @@ async def api(empty_api: Api) -> Api:
     await store_symbols(empty_api.services.database, SYMBOLS, NOW_MS)
     await empty_api.services.refresh()
     return empty_api
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def market(postgres: Postgres) -> AsyncIterator[Market]:
+    """An API over a simulated market whose listings are synced."""
+    clock = ManualClock(MARKET_NOW_MS)
+    sources = simulated(scenario=Scenario(limits=False))  # the clock stands still, so no budget would come back
+    database = Database(postgres.make_database())
+    async with open_http() as upstream, running_simulator(sources, clock) as url:
+        fetchers = {
+            exchange: Fetcher(adapter, upstream, clock, f"{url}/{PREFIXES[exchange]}")
+            for exchange, adapter in registry().items()
+        }
+        for fetcher in fetchers.values():
+            run = await sync_exchange(database, fetcher, clock)
+            assert run.outcome == "succeeded", run
+        app = create_app(database, fetchers, clock, ApiSettings())
+        services: Services = app.state.services
+        await services.refresh()
+        async with database.transaction() as connection:
+            scopes = ("metadata:read", "candles:read")
+            client, secret = await create_client(connection, "test", scopes, MARKET_NOW_MS)
+        async with client_of(app) as http:
+            yield Market(app, services, http, clock, client.client_id, secret, sources)
+    await database.dispose()
+
+
+@pytest.fixture
+def fresh(market: Market) -> None:
+    """Each test begins at the same moment, with the whole budget."""
+    market.clock.set(MARKET_NOW_MS)
+    for fetcher in market.services.fetchers.values():
+        fetcher.ledger = BudgetLedger(fetcher.adapter.capabilities.budget, market.clock)
 
 
 def problem(response: httpx2.Response) -> dict[str, object]:

@@ -1,12 +1,19 @@
 """The OpenAPI document is whole: clients are generated from it."""
 
+import csv
+import io
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from marketdata.api.answers import GapReport, Meta, Origin, Page, WarningReport
+from marketdata.api.formats import CONTENT_TYPES
+from marketdata.api.formats_lines import COLUMNS, line_headers
 from marketdata.api.routes.candles import CANDLES_PARAMETERS, LATEST_PARAMETERS
+from marketdata.core.models import Source
 from marketdata.store.scopes import SCOPES
 from tests.api.conftest import Api
 
@@ -100,6 +107,20 @@ def test_candle_parameters_are_those_that_are_understood(document: dict[str, Any
     for one, known in ((path, CANDLES_PARAMETERS), (f"{path}/latest", LATEST_PARAMETERS)):
         parameters = document["paths"][one]["get"]["parameters"]
         assert [parameter["name"] for parameter in parameters if parameter["in"] == "query"] == list(known)
+
+
+def test_the_formats_of_candles(document: dict[str, Any]) -> None:
+    answer = document["paths"]["/v1/candles/{exchange}/{symbol}/{interval}"]["get"]["responses"]["200"]
+    offered = {one.partition(";")[0] for one in CONTENT_TYPES.values()}
+    assert set(answer["content"]) == offered
+    header, *rows = csv.reader(io.StringIO(answer["content"]["text/csv"]["example"], newline=""), strict=True)
+    assert tuple(header) == COLUMNS
+    assert {len(row) for row in rows} == {len(COLUMNS)}
+    assert tuple(json.loads(answer["content"]["application/x-ndjson"]["example"])) == COLUMNS
+    page = Page(0, 1, "asc", complete=True, next=None)
+    gaps = [GapReport(0, 1, 1, "missing")]
+    meta = Meta("coinbase", "BTC-USD", "BTC-USD", "1h", "BTC", gaps, Origin(Source.LIVE, "GET /products"))
+    assert set(answer["headers"]) == {"Link", *line_headers(page, meta, [WarningReport("code", "detail")])}
 
 
 async def test_the_docs_page_needs_nothing_from_elsewhere(api: Api) -> None:

@@ -1,148 +1,78 @@
 """Candle answers as bytes. Equal data gives equal bytes: nothing here depends on when or how it was fetched."""
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
+from marketdata.api.answers import (
+    CandleAnswer,
+    CandleRow,
+    GapReport,
+    Meta,
+    Number,
+    Numbers,
+    Origin,
+    Page,
+    Time,
+    TimeFormat,
+    WarningReport,
+)
+from marketdata.api.formats import Format
+from marketdata.api.formats_lines import CHUNK, encode_csv, encode_ndjson, line_headers
 from marketdata.api.timestamps import to_rfc3339
 from marketdata.core.candles import CandlePage, CandleWarning, Gap
-from marketdata.core.models import Candle, Source, Symbol
-
-Numbers = Literal["string", "number"]
-Order = Literal["asc", "desc"]
-TimeFormat = Literal["ms", "iso"]
-
-ORDERS: Final[tuple[Order, ...]] = ("asc", "desc")
-NUMBERS: Final[tuple[Numbers, ...]] = ("string", "number")
-TIME_FORMATS: Final[tuple[TimeFormat, ...]] = ("ms", "iso")
-FORMATS: Final = ("json",)
-
-Time = Annotated[int | str, msgspec.Meta(description="Epoch ms, UTC; RFC 3339 with `time_format=iso`.")]
-Number = Annotated[
-    str | msgspec.Raw,
-    msgspec.Meta(description="Decimal text as the exchange sent it; the same as JSON number with `numbers=number`."),
-]
+from marketdata.core.models import Candle, Symbol
 
 
-class CandleRow(msgspec.Struct, gc=False):
-    """One candle. A column that the exchange does not publish is null, never zero."""
+class Form(msgspec.Struct, frozen=True, array_like=True):
+    """How an answer is written."""
 
-    # the canonical model's columns in its order; only used where another form than its own is asked for
-
-    open_time: Time
-    close_time: Time
-    open: Number
-    high: Number
-    low: Number
-    close: Number
-    volume: Number
-    quote_volume: Number | None
-    trades: int | None
-    taker_buy_volume: Number | None
-    taker_buy_quote_volume: Number | None
-    is_closed: bool
+    format: Format = "json"
+    numbers: Numbers = "string"
+    time_format: TimeFormat = "ms"
 
 
-class Page(msgspec.Struct):
-    """Where an answer stands in its range."""
+class Encoded(NamedTuple):
+    """An answer's body, and the headers that say what the body cannot."""
 
-    count: int
-    limit: int
-    order: Order
-    complete: bool
-    next: str | None
-
-
-class GapReport(msgspec.Struct):
-    """Candles missing between the first and the last one served; `end` is exclusive."""
-
-    start: Time
-    end: Time
-    missing: int
-    reason: str
-
-
-class Origin(msgspec.Struct):
-    """Where the rows come from."""
-
-    kind: Source
-    endpoint: str
-
-
-class Meta(msgspec.Struct):
-    """What the rows are."""
-
-    exchange: str
-    symbol: str
-    exchange_symbol: str
-    interval: str
-    volume_unit: Annotated[
-        str,
-        msgspec.Meta(
-            description="What `volume` counts: the base as `symbol` spells it, with its factor (`1000SHIB`), without a"
-            " builder dex (`TSLA` of `XYZ.TSLA-USDC-PERP`). From the exchange's identifier, so it differs from"
-            " `base_asset` where the exchange's own asset field does."
-        ),
-    ]
-    gaps: list[GapReport]
-    source: Origin
-
-
-class WarningReport(msgspec.Struct, omit_defaults=True):
-    """Something that the caller should know about the answer."""
-
-    code: str
-    detail: str
-    start: Time | None = None
-    end: Time | None = None
-    count: int | None = None
-
-
-class CandleAnswer[AnyRow](msgspec.Struct):
-    """The envelope of every candle answer."""
-
-    data: Sequence[AnyRow]
-    page: Page
-    meta: Meta
-    warnings: list[WarningReport]
+    body: bytes
+    headers: Mapping[str, str]
 
 
 _ENCODER: Final = msgspec.json.Encoder()
+_JSON: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 def encode_candles(
-    found: CandlePage,
-    page: Page,
-    symbol: Symbol,
-    volume_unit: str,
-    interval: str,
-    origin: Origin,
-    *,
-    numbers: Numbers,
-    times: TimeFormat,
-) -> bytes:
-    """The answer's body."""
-    time: Callable[[int], Time] = to_rfc3339 if times == "iso" else _as_is
-    data: Sequence[Candle | CandleRow] = found.candles
-    if numbers != "string" or times != "ms":
-        number: Callable[[str], Number] = _json_number if numbers == "number" else _as_is
-        data = [_row(candle, time, number) for candle in found.candles]
-    answer = CandleAnswer(
-        data=data,
-        page=page,
-        meta=Meta(
-            exchange=symbol.exchange,
-            symbol=symbol.symbol,
-            exchange_symbol=symbol.exchange_symbol,
-            interval=interval,
-            volume_unit=volume_unit,
-            gaps=[_gap(gap, time) for gap in found.gaps],
-            source=origin,
-        ),
-        warnings=[_warning(warning, time) for warning in found.warnings],
+    found: CandlePage, page: Page, symbol: Symbol, volume_unit: str, interval: str, origin: Origin, form: Form
+) -> Encoded:
+    """The answer in the form that was asked for."""
+    time: Callable[[int], Time] = to_rfc3339 if form.time_format == "iso" else _as_is
+    meta = Meta(
+        exchange=symbol.exchange,
+        symbol=symbol.symbol,
+        exchange_symbol=symbol.exchange_symbol,
+        interval=interval,
+        volume_unit=volume_unit,
+        gaps=[_gap(gap, time) for gap in found.gaps],
+        source=origin,
     )
-    return _ENCODER.encode(answer)
+    warnings = [_warning(warning, time) for warning in found.warnings]
+    if form.format == "ccxt":
+        return Encoded(_ENCODER.encode(CandleAnswer(_ccxt_rows(found.candles), page, meta, warnings)), {})
+    rows: Sequence[Candle | CandleRow] = found.candles
+    as_numbers = form.numbers == "number" and form.format != "csv"  # where a number is text anyway
+    if as_numbers or form.time_format != "ms":
+        number: Callable[[str], Number] = _json_number if as_numbers else _as_is
+        rows = [_row(candle, time, number) for candle in found.candles]
+    match form.format:
+        case "csv":
+            return Encoded(encode_csv(rows, page), line_headers(page, meta, warnings))
+        case "ndjson":
+            return Encoded(encode_ndjson(rows, page), line_headers(page, meta, warnings))
+        case "json":
+            return Encoded(_ENCODER.encode(CandleAnswer(rows, page, meta, warnings)), {})
 
 
 def _as_is[T](value: T) -> T:
@@ -156,6 +86,27 @@ def _json_number(text: str) -> msgspec.Raw:
         digits = digits.lstrip("0")
         digits = digits if digits[:1].isdigit() else f"0{digits}"
     return msgspec.Raw(f"{sign}{digits}".encode())
+
+
+def _ccxt_rows(candles: Sequence[Candle]) -> msgspec.Raw:
+    """The candles as `[ms, o, h, l, c, v]`: as arrays of decimal text, from which the quotes are taken away.
+
+    Never through a float. Digits that are no JSON number, for their leading zeros, are written one by one.
+    """
+    pieces = [
+        _ENCODER.encode([(one.open_time, one.open, one.high, one.low, one.close, one.volume) for one in some])[1:-1]
+        for some in (candles[first : first + CHUNK] for first in range(0, len(candles), CHUNK))
+    ]
+    rows = b"[%b]" % b",".join(pieces).translate(None, b'"')
+    try:
+        return _JSON.decode(rows)
+    except msgspec.DecodeError:
+        columns = ("open", "high", "low", "close", "volume")
+        return msgspec.Raw(
+            _ENCODER.encode(
+                [(one.open_time, *(_json_number(getattr(one, name)) for name in columns)) for one in candles]
+            )
+        )
 
 
 def _row(candle: Candle, time: Callable[[int], Time], number: Callable[[str], Number]) -> CandleRow:

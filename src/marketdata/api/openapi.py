@@ -5,8 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
+from marketdata.api.answers import NUMBERS, ORDERS, TIME_FORMATS, CandleAnswer, CandleRow
 from marketdata.api.auth import SECURITY_SCHEME
-from marketdata.api.encode import FORMATS, NUMBERS, ORDERS, TIME_FORMATS, CandleAnswer, CandleRow
+from marketdata.api.formats import FORMATS
+from marketdata.api.openapi_formats import ccxt_schemas, formats_content, formats_headers
 from marketdata.api.problems import MEDIA_TYPE, PROBLEMS
 from marketdata.core.models import Interval
 from marketdata.store.scopes import CANDLES_READ
@@ -64,7 +66,7 @@ def complete(document: Document, max_limit: int, default_limit: int) -> Document
     """`document` with the candle endpoints and all that is referred to."""
     _, candle_schemas = msgspec.json.schema_components([CandleAnswer[CandleRow]], ref_template=f"{_COMPONENTS}{{name}}")
     schemas = document["components"]["schemas"]
-    schemas |= {**candle_schemas, "Problem": PROBLEM_SCHEMA}
+    schemas |= {**candle_schemas, **ccxt_schemas(candle_schemas), "Problem": PROBLEM_SCHEMA}
     # FastAPI's own form of validation errors, which is never answered here
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -88,7 +90,8 @@ def _candles(max_limit: int, default_limit: int) -> Document:
         " the last ones, newest first. With `end` only: the last ones before it, ascending.\n\n"
         "A longer range goes on through `page.next`, a path with query, also as a `Link` header; null when the range is"
         " exhausted. A page may hold fewer rows than `limit`, or none, and still have a next one. Nothing is filled:"
-        " missing candles are reported in `meta.gaps`. Equal data gives equal bytes.",
+        " missing candles are reported in `meta.gaps`. Equal data gives equal bytes.\n\n"
+        f"{_FORMATS_TEXT}",
         [
             _query("start", {"type": "string"}, f"Inclusive. {_TIME}", example="2026-01-01T00:00:00Z"),
             _query("end", {"type": "string"}, f"Exclusive; without it now, by the exchange's clock. {_TIME}"),
@@ -110,11 +113,19 @@ def _latest() -> Document:
         "getLatestCandle",
         "Get the newest candle",
         "The newest closed candle, or the forming one with `include_partial=true`, in the envelope of all candles;"
-        " at most one row. Looks back a bounded way; the warning `search-bounded` says when that found nothing.",
+        " at most one row. Looks back a bounded way; the warning `search-bounded` says when that found nothing.\n\n"
+        f"{_FORMATS_TEXT}",
         _shared_parameters(),
         (),
     )
 
+
+_FORMATS_TEXT: Final = (
+    "By `format` or `Accept`: `json`; `csv` and `ndjson`, a candle on each line, the last two columns those of the page"
+    " (`page_complete`, `page_is_last`: whether it is whole, and whether the range is exhausted), everything else in"
+    " the headers `Link` and `Marketdata-…`; `ccxt`, the rows `[ms, open, high, low, close, volume]` as numbers in the"
+    " envelope of JSON. All hold the same digits. Errors are problem documents in every format."
+)
 
 _TIME: Final = (
     "Epoch milliseconds (never seconds), or RFC 3339 with a zone; in a URL `+` is written `%2B`. From 1970 to 9999."
@@ -127,17 +138,18 @@ def _shared_parameters() -> list[Document]:
         _query(
             "numbers",
             {"type": "string", "enum": NUMBERS, "default": "string"},
-            "`string`: exact decimal text; `number`: the same digits as JSON numbers, which most readers round.",
+            "`string`: exact decimal text; `number`: the same digits as JSON numbers, which most readers round. CSV has"
+            " no types: both are the same there. `ccxt` is always `number`.",
         ),
         _query(
             "time_format",
             {"type": "string", "enum": TIME_FORMATS, "default": "ms"},
-            "`ms`: epoch milliseconds; `iso`: RFC 3339 with `Z`.",
+            "`ms`: epoch milliseconds; `iso`: RFC 3339 with `Z`. `ccxt` is always `ms`.",
         ),
         _query(
             "format",
             {"type": "string", "enum": FORMATS, "default": "json"},
-            "Goes before the `Accept` header, if given.",
+            "Goes before the `Accept` header, if given. A cursor keeps the format of its first page.",
         ),
     ]
 
@@ -168,11 +180,7 @@ def _operation(
         "metadata-not-ready",
         *(code for code in PROBLEMS if code.startswith("upstream-")),
     )
-    success = {
-        "description": "Candles in the asked order.",
-        "content": {"application/json": {"schema": {"$ref": f"{_COMPONENTS}CandleAnswer_CandleRow_"}}},
-        "headers": {"Link": {"description": '`rel="next"`, where there is a next page.', "schema": {"type": "string"}}},
-    }
+    success = {"description": "Candles in the asked order.", "content": formats_content(), "headers": formats_headers()}
     errors = {**access_problems(), **problems(*shared, *codes)}
     return {
         "tags": ["candles"],

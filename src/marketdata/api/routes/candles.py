@@ -1,6 +1,5 @@
 """Candles: plain endpoints that return bytes, because this is what is asked most; `openapi.py` describes them."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
@@ -10,18 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from marketdata.api.answers import NUMBERS, ORDERS, TIME_FORMATS, Origin, Page
 from marketdata.api.cursor import bad_cursor, seal, unseal
-from marketdata.api.encode import (
-    FORMATS,
-    NUMBERS,
-    ORDERS,
-    TIME_FORMATS,
-    Numbers,
-    Origin,
-    Page,
-    TimeFormat,
-    encode_candles,
-)
+from marketdata.api.encode import Form, encode_candles
+from marketdata.api.formats import CONTENT_TYPES, check_form, choose_format
 from marketdata.api.parameters import parse_choice, parse_flag, parse_limit, read_query
 from marketdata.api.problems import Problem
 from marketdata.api.services import SOURCE_AGE_S, Services
@@ -46,16 +37,13 @@ _REPLACED: Final = CandleWarning(
     "not-served-by-exchange",
     "the exchange gave this instrument's symbol to another instrument and serves only that one",
 )
-_MEDIA_RANGES: Final = ("*/*", "application/*", "application/json")
-"""Those that cover what we answer, the most specific last."""
 
 
 class Asked(msgspec.Struct, frozen=True, array_like=True):
     """Everything that decides an answer; a cursor freezes it."""
 
     range: CandleRange
-    numbers: Numbers = "string"
-    time_format: TimeFormat = "ms"
+    form: Form
 
 
 def candle_routes() -> list[Route]:
@@ -67,10 +55,10 @@ async def get_range(request: Request) -> Response:
     """`GET /v1/candles/{exchange}/{symbol}/{interval}`."""
     services, symbol, interval = _place(request)
     values = read_query(request.scope["query_string"], CANDLES_PARAMETERS)
-    _check_format(request, values.get("format"))
     bound_to = f"candles {symbol.exchange} {symbol.exchange_symbol} {interval}"
     if "cursor" not in values:
-        return await _answer(services, request, symbol, _asked(symbol, interval, values), bound_to)
+        asked = Asked(_range(symbol, interval, values), _form(request, values))
+        return await _answer(services, request, symbol, asked, bound_to)
     if len(values) > 1:
         raise bad_cursor("A cursor stands alone: it holds all the other parameters of its first page.")
     asked = unseal(services.tokens.cursor_secrets(), bound_to, values["cursor"], Asked)
@@ -81,8 +69,8 @@ async def get_latest(request: Request) -> Response:
     """`GET /v1/candles/{exchange}/{symbol}/{interval}/latest`."""
     services, symbol, interval = _place(request)
     values = read_query(request.scope["query_string"], LATEST_PARAMETERS)
-    _check_format(request, values.get("format"))
-    return await _answer(services, request, symbol, _asked(symbol, interval, {"limit": "1", **values}), "")
+    asked = Asked(_range(symbol, interval, {"limit": "1", **values}), _form(request, values))
+    return await _answer(services, request, symbol, asked, "")
 
 
 def _place(request: Request) -> tuple[Services, Symbol, Interval]:
@@ -101,14 +89,14 @@ def _fetcher(services: Services, symbol: Symbol) -> Fetcher:
     return services.fetchers[ExchangeId(symbol.exchange)]
 
 
-def _asked(symbol: Symbol, interval: Interval, values: Mapping[str, str]) -> Asked:
+def _range(symbol: Symbol, interval: Interval, values: Mapping[str, str]) -> CandleRange:
     start_ms = parse_timestamp("start", values["start"]) if "start" in values else None
     end_ms = parse_timestamp("end", values["end"]) if "end" in values else None
     if start_ms is not None and end_ms is not None and start_ms >= end_ms:
         raise Problem(
             "invalid-range", "`start` is inclusive, `end` exclusive: `start` must be earlier.", parameter="start"
         )
-    asked = CandleRange(
+    return CandleRange(
         exchange_symbol=symbol.exchange_symbol,
         interval=interval,
         start_ms=start_ms,
@@ -117,30 +105,14 @@ def _asked(symbol: Symbol, interval: Interval, values: Mapping[str, str]) -> Ask
         order=parse_choice("order", values.get("order", "asc"), ORDERS),
         include_partial=parse_flag("include_partial", values.get("include_partial", "false")),
     )
+
+
+def _form(request: Request, values: Mapping[str, str]) -> Form:
+    chosen = choose_format(values.get("format"), ",".join(request.headers.getlist("accept")))
     numbers = parse_choice("numbers", values.get("numbers", "string"), NUMBERS)
-    return Asked(asked, numbers, parse_choice("time_format", values.get("time_format", "ms"), TIME_FORMATS))
-
-
-def _check_format(request: Request, given: str | None) -> None:
-    """The `format` parameter decides, else the `Accept` header; Problem `unsupported-format` if neither allows ours."""
-    if given is None:
-        accept = ",".join(request.headers.getlist("accept"))
-        if not accept or _is_acceptable(accept):
-            return
-    elif given in FORMATS:
-        return
-    raise Problem("unsupported-format", f"Candles come as {', '.join(FORMATS)}.", parameter="format", supported=FORMATS)
-
-
-def _is_acceptable(accept: str) -> bool:
-    """Whether JSON is: the most specific media range that covers it decides, by its `q` (RFC 9110, section 12.5.1)."""
-    found = [(-1, False)]
-    for media_range in accept.lower().split(","):
-        name, *parameters = (part.strip() for part in media_range.split(";"))
-        if name in _MEDIA_RANGES:
-            refused = any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-            found.append((_MEDIA_RANGES.index(name), not refused))
-    return max(found)[1]
+    time_format = parse_choice("time_format", values.get("time_format", "ms"), TIME_FORMATS)
+    check_form(chosen, values)
+    return Form(chosen, numbers, time_format)
 
 
 async def _answer(services: Services, request: Request, symbol: Symbol, asked: Asked, bound_to: str) -> Response:
@@ -165,17 +137,8 @@ async def _answer(services: Services, request: Request, symbol: Symbol, asked: A
         headers["Link"] = f'<{following}>; rel="next"'
     page = Page(len(found.candles), asked.range.limit, asked.range.order, found.complete, following)
     origin = Origin(kind, _endpoint(fetcher.adapter, asked.range))
-    body = encode_candles(
-        found,
-        page,
-        symbol,
-        volume_unit,
-        asked.range.interval,
-        origin,
-        numbers=asked.numbers,
-        times=asked.time_format,
-    )
-    return Response(body, headers=headers, media_type="application/json")
+    body, more = encode_candles(found, page, symbol, volume_unit, asked.range.interval, origin, asked.form)
+    return Response(body, headers={"Content-Type": CONTENT_TYPES[asked.form.format], **headers, **more})
 
 
 def _endpoint(adapter: ExchangeAdapter, asked: CandleRange) -> str:
