@@ -51,7 +51,10 @@ app.command(epilog="Examples: MARKETDATA_SYNC_INTERVAL=60 marketdata syncer\n\nm
 )
 app.command(epilog="Examples: marketdata sync\n\nmarketdata sync --exchange coinbase --exchange hyperliquid")(sync.sync)
 app.command(epilog="Example: MARKETDATA_DATABASE_URL=postgresql://me@host/name marketdata migrate")(database.migrate)
-app.command(epilog="Examples: marketdata simulate --seed 7\n\nmarketdata simulate --recorded ./recordings")(
-    services.simulate
-)
+app.command(
+    epilog="Examples: marketdata simulate --seed 7\n\nmarketdata simulate --recorded ./recordings\n\n"
+    "marketdata simulate --fault reset,exchange=coinbase,route=candles,first=3\n\n"
+    "marketdata simulate --now 2026-03-15T12:00:00Z --fault status,status=503,chance=0.1\n\n"
+    "marketdata simulate --fault list"
+)(services.simulate)
 app.add_typer(clients.app, name="clients")

@@ -76,14 +76,43 @@ def simulate(
             help="Serve the recordings in this folder instead.", exists=True, file_okay=False, show_default=False
         ),
     ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Play a fault: KIND,name=value,…; `list` shows all kinds. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    now: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Begin at this time, ISO 8601 or epoch ms; else now.", show_default=False),
+    ] = None,
 ) -> None:
     """Simulate the exchanges' public HTTP APIs, under /binance, /hyperliquid and /coinbase, until it is stopped."""
     with needs("simulator"):
         import uvloop
 
+        from marketdata.simulator.clock import SteeredClock, parse_moment_ms
+        from marketdata.simulator.controls import Controls
+        from marketdata.simulator.fault_kinds import describe_kinds
+        from marketdata.simulator.faults import Faults, WrongFaultError
         from marketdata.simulator.recorded import recorded as read_recordings
         from marketdata.simulator.server import serve
         from marketdata.simulator.sources import simulated
+    if "list" in (fault or ()):
+        typer.echo(describe_kinds())
+        return
+    clock = SteeredClock(SystemClock())
+    try:
+        controls = Controls(Faults(fault or (), seed))
+    except WrongFaultError as error:
+        raise typer.BadParameter(str(error), param_hint="--fault") from None
+    if now is not None:
+        try:
+            clock.set(parse_moment_ms(now))
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--now") from None
     host = host or read_settings(SimulatorSettings).host
     free_port(host, port)
     if recorded is None:
@@ -93,7 +122,7 @@ def simulate(
             sources = read_recordings(recorded)
         except (OSError, LookupError, DecodeError) as error:
             raise typer.BadParameter(f"no recordings can be read there: {error}", param_hint="--recorded") from None
-    _run_until_stopped(serve(sources, SystemClock(), host=host, port=port), uvloop.new_event_loop)
+    _run_until_stopped(serve(sources, clock, controls, host=host, port=port), uvloop.new_event_loop)
 
 
 def free_port(host: str, port: int) -> int:

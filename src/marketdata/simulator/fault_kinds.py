@@ -108,5 +108,32 @@ _ROWS = (
     _spoils("missing-required", "a row without a field that it must have", fault_rows.missing_required),
 )
 
+USAGE = """\
+A fault is KIND,name=value,… and is played where all that is given holds; of several the first whose turn it is:
+  exchange=  binance_futures, hyperliquid, coinbase
+  route=     listing, candles, time, other; a path, /products/*/candles; Hyperliquid's types
+  symbol=    as the exchange writes it
+  from=, until=   the exchange's time, ISO 8601 or epoch ms
+  first=3    only the first three requests that it is for; nth=3 only the third; every=3 each third
+  chance=0.1 one in ten, chosen by the seed
+Examples:
+  reset,exchange=coinbase,route=candles,first=3
+  status,status=503,chance=0.2
+  html,status=502,from=2026-03-15T12:00:00Z,until=2026-03-15T12:05:00Z"""
+
 GROUPS: Mapping[str, tuple[Kind, ...]] = {"The connection": _CONNECTION, "The answer": _ANSWER, "The rows": _ROWS}
 KINDS: Mapping[str, Kind] = {kind.name: kind for group in GROUPS.values() for kind in group}
+
+
+def describe_kinds() -> str:
+    """All kinds, a line each, and what may be said of each fault: for a terminal."""
+    width = max(map(len, KINDS))
+    lines = []
+    for group, kinds in GROUPS.items():
+        lines += [f"{group}:", *(f"  {kind.name:{width}}  {kind.meaning}{_takes(kind)}" for kind in kinds), ""]
+    return "\n".join([*lines, USAGE])
+
+
+def _takes(kind: Kind) -> str:
+    taken = [name if default is None else f"{name}={default}" for name, default in kind.defaults.items()]
+    return f" [{' '.join(taken)}]" if taken else ""
