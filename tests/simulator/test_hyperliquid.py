@@ -165,7 +165,7 @@ async def test_delisted_coins_keep_their_place_and_their_candles(simulator: http
     gone = [asset for asset in universe if asset.get("isDelisted")]
     assert "MATIC" in {asset["name"] for asset in gone}
     assert universe.index(gone[0]) < len(universe) / 2
-    assert len(await opens(simulator, 0, coin="MATIC", interval="1d")) == 1500
+    assert sum(row["n"] > 0 for row in await candles(simulator, 0, coin="MATIC", interval="1d")) == 1500
     assert await opens(simulator, 0, coin="MATIC", interval="1m") == []  # not kept any more
 
 

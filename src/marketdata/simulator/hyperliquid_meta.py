@@ -6,6 +6,8 @@ The shapes are those of recorded answers (mainnet 2025-08 to 2026-07).
 from collections.abc import Mapping
 from hashlib import blake2b
 
+import msgspec
+
 from marketdata.simulator.answers import Rows, SymbolUnknownError, json_body
 from marketdata.simulator.bars import Bar
 from marketdata.simulator.catalogue import Catalogue
@@ -13,8 +15,8 @@ from marketdata.simulator.decimals import one_decimal, significant
 from marketdata.simulator.grids import DAILY, DAY_MS, MINUTE_MS, Grid, Months, Steps
 from marketdata.simulator.hyperliquid_universe import DEXES, MISSING_PAIRS, Pair, Perp, Token, Tokens, pairs, perps
 from marketdata.simulator.market import Instrument, Market
+from marketdata.simulator.prelisting import Prelisted
 from marketdata.simulator.scenario import Scenario
-from marketdata.simulator.series import Series
 
 _SIGNIFICANT_DIGITS = 5
 
@@ -38,12 +40,12 @@ class SimulatedHyperliquid:
     def __init__(self, market: Market, scenario: Scenario) -> None:
         """The coins of `market`."""
         self.market = market
-        self._kept_rows = scenario.kept_rows
-        self._collateral_tokens = scenario.collateral_tokens
+        self._scenario = scenario
         self._perps = Catalogue(perps(market.seed, scenario.ending_percent))
         self._tokens = Tokens(market.seed)
         self._pairs = Catalogue(pairs(self._tokens))
         self._grids = grids(scenario)
+        self._prelisted: dict[str, Prelisted] = {}
 
     def count(self, now_ms: int) -> int:
         """How many perpetuals and pairs are listed."""
@@ -56,20 +58,31 @@ class SimulatedHyperliquid:
             raise SymbolUnknownError(coin)
         return entry.instrument
 
+    def prelisted(self, coin: str, now_ms: int) -> Prelisted:
+        """A listed coin's instrument with its made-up rows. Raises SymbolUnknownError."""
+        instrument = self.instrument(coin, now_ms)
+        if coin not in self._prelisted:
+            days, perp = self._scenario.prelisted_days, self._perps.get(coin, now_ms)
+            usual = perp.prelisted_days if perp else 0
+            self._prelisted[coin] = Prelisted.of(instrument, usual if days is None else days.get(coin, 0))
+        return self._prelisted[coin]
+
     def kept_from_ms(self, interval: str, now_ms: int) -> int:
         """The open of the oldest candle that is still kept; it slides with the clock."""
         grid = self._grids[interval]
-        return grid.open_ms(max(grid.index(now_ms) - self._kept_rows + 1, grid.index(0)))
+        return grid.open_ms(max(grid.index(now_ms) - self._scenario.kept_rows + 1, grid.index(0)))
 
     def candles(self, coin: str, interval: str, now_ms: int) -> tuple[Grid, Rows]:
         """The candles of a coin and where they open. Raises SymbolUnknownError."""
-        instrument, grid = self.instrument(coin, now_ms), self._grids[interval]
-        series = Series(self.market, instrument, grid)
+        coin_with_past, grid = self.prelisted(coin, now_ms), self._grids[interval]
+        instrument, write = coin_with_past.instrument, old_candle if self._scenario.old_keys else candle
         kept_ms = self.kept_from_ms(interval, now_ms)
 
         def rows(first_ms: int, last_ms: int, limit: int, *, newest: bool) -> list[bytes]:
-            selected = series.select(max(first_ms, kept_ms), last_ms, limit, newest=newest, now_ms=now_ms)
-            return [candle(instrument, interval, open_ms, next_ms, bar) for open_ms, next_ms, bar in selected]
+            selected = coin_with_past.select(
+                self.market, grid, max(first_ms, kept_ms), last_ms, limit, newest=newest, now_ms=now_ms
+            )
+            return [write(instrument, interval, open_ms, next_ms, bar) for open_ms, next_ms, bar in selected]
 
         return grid, rows
 
@@ -102,7 +115,7 @@ class SimulatedHyperliquid:
         collateral = DEXES[dex][1] if dex else 0
         universe = [_asset(perp, now_ms) for perp in self._dex(dex, now_ms)]
         meta: dict[str, object] = {"universe": universe, "marginTables": _margin_tables()}
-        return {**meta, "collateralToken": collateral} if self._collateral_tokens else meta
+        return {**meta, "collateralToken": collateral} if self._scenario.collateral_tokens else meta
 
     def _perp_dex(self, dex: str, now_ms: int) -> dict[str, object]:
         address = "0x" + blake2b(dex.encode(), digest_size=20).hexdigest()
@@ -218,6 +231,12 @@ def candle(instrument: Instrument, interval: str, open_ms: int, next_ms: int, ba
         f'{{"t":{open_ms},"T":{next_ms - 1},"s":"{instrument.symbol}","i":"{interval}","o":"{opened}","c":"{closed}"'
         f',"h":"{high}","l":"{low}","v":"{size}","n":{bar.trades}}}'
     ).encode()
+
+
+def old_candle(instrument: Instrument, interval: str, open_ms: int, next_ms: int, bar: Bar) -> bytes:
+    """A candle with its keys in the order of the alphabet, capitals first, as until 2023."""
+    keys: dict[str, object] = msgspec.json.decode(candle(instrument, interval, open_ms, next_ms, bar))
+    return json_body({key: keys[key] for key in sorted(keys)})
 
 
 def _price(instrument: Instrument, ticks: int) -> str:

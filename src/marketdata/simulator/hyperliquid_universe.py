@@ -21,6 +21,8 @@ _COINS = (
 )
 _DELISTED = {"MATIC": 1500, "MKR": 2100, "IMX": 900, "SNX": 1700}
 """Days after which these were delisted."""
+_PRELISTED = {"BTC": 921, "ETH": 921, "SOL": 901, "AVAX": 893, "DOGE": 957, "LINK": 999, "XRP": 999, "ZEC": 704}
+"""Days of made-up rows before the first trade, as captured; others have some or none."""
 
 DEXES = {
     "xyz": (
@@ -60,6 +62,8 @@ class Perp:
     max_leverage: int
     only_isolated: bool = False
     growth: bool = False
+    prelisted_days: int = 0
+    """Of how many days before its first trade there are made-up rows."""
     removed_ms: int | None = None
 
     def delisted(self, now_ms: int) -> bool:
@@ -180,7 +184,14 @@ def _perp(
     instrument = _instrument(name, base, quote or assets["USDC"], life, _size_decimals(base.dollars), _PERP_DECIMALS)
     chance = crc32(name.encode())
     isolated = leverage == 3 and chance % 2 == 0
-    return Perp(instrument=instrument, dex=dex, max_leverage=leverage, only_isolated=isolated, growth=chance % 3 == 0)
+    return Perp(
+        instrument=instrument,
+        dex=dex,
+        max_leverage=leverage,
+        only_isolated=isolated,
+        growth=chance % 3 == 0,
+        prelisted_days=_PRELISTED.get(coin, chance % 900 if chance % 4 else 0) if not dex else 0,
+    )
 
 
 def _instrument(name: str, base: Asset, quote: Asset, life: Life, size_scale: int, decimals: int) -> Instrument:

@@ -1,6 +1,9 @@
 """What a simulator does that its exchange may do or not; all switches of a scenario are here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from marketdata.simulator.outages import Outage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,12 +28,22 @@ class Scenario:
     """How many 429 Binance answers in a minute before it bans."""
     failing_percent: float = 0
     """How many of the requests Hyperliquid refuses for no reason, in per cent; about 4 were seen under load."""
+    outages: tuple[Outage, ...] = ()
+    """When exchanges are off: candles are missing, longer ones have the rest."""
+    corrected_ms: int = 0
+    """For how long after its close one of the last two closed candles may still change; inferred from Binance."""
+    late_flat_ms: int = 0
+    """How long after its close Hyperliquid shows a candle without trades; minutes were seen."""
     unpadded_until_ms: int = 1_577_836_800_000
     """Binance rows that open before this (2020) are written without zeros at the end, as they were then."""
     three_days_offset_ms: int = 0
     """Where Binance's three-day candles open, from the epoch; unverified."""
     kept_rows: int = 5000
     """How many of its newest candles of an interval Hyperliquid keeps; 5000 to 5060 were seen."""
+    prelisted_days: Mapping[str, int] | None = None
+    """Days before their first trade of which Hyperliquid has made-up rows, by coin; None: as seen, some by chance."""
+    old_keys: bool = False
+    """Whether Hyperliquid's candles have their keys in the order of the alphabet, as in 2023."""
     calendar_months: bool = True
     """Whether Hyperliquid's months are calendar months; else 30 days."""
     collateral_tokens: bool = True

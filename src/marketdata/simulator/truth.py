@@ -6,6 +6,7 @@ opens are counted by the calendar, and each candle is made by itself.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from marketdata.core.models import DAY_MS, Candle, Interval
 from marketdata.simulator.bars import Bar
@@ -19,37 +20,68 @@ from marketdata.simulator.sources import Sources
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PADDED_SINCE_MS = 1_577_836_800_000
 _KEPT_ROWS = 5000
+_NEVER_MS = 1 << 62
 
 
 def truth(
-    sources: Sources, exchange: str, exchange_symbol: str, interval: Interval, start_ms: int, end_ms: int, now_ms: int
+    sources: Sources,
+    exchange: str,
+    exchange_symbol: str,
+    interval: Interval,
+    start_ms: int,
+    end_ms: int,
+    now_ms: int,
+    *,
+    prelisting: bool = True,
 ) -> list[Candle]:
     """The candles with `start_ms ≤ open_time < end_ms` that the exchange serves at `now_ms`, the forming one too.
 
-    Numbers are the text that a faithful reader has of them. It holds for the default scenario with any
-    `ending_percent`. Raises LookupError for what is not listed or closed at that moment, TypeError for
-    recordings.
+    Numbers are the text that a faithful reader has of them. Without `prelisting`, those that closed before the first
+    traded day began are left out, which only Hyperliquid has. It holds for the default scenario with any
+    `ending_percent`, `prelisted_days` and limits. Raises LookupError for what is not listed or closed at that moment,
+    TypeError for recordings.
     """
-    source = {"binance_futures": sources.binance, "hyperliquid": sources.hyperliquid, "coinbase": sources.coinbase}[
-        exchange
-    ]
-    if not isinstance(source, SimulatedBinance | SimulatedHyperliquid | SimulatedCoinbase):
-        raise TypeError("nobody knows the truth behind recordings")
+    source = _source(sources, exchange)
     instrument = source.instrument(exchange_symbol, now_ms)
     spans = list(_spans(exchange, interval, start_ms, min(end_ms, now_ms + 1)))
     if exchange == "hyperliquid" and interval is not Interval.MONTH_1:
         kept_ms = now_ms - _KEPT_ROWS * interval.min_duration_ms
         spans = [span for span in spans if span[0] > kept_ms]
+    begins_ms, bar_of = instrument.life.listed_ms, partial(source.market.bar, instrument)
+    if isinstance(source, SimulatedHyperliquid):
+        prelisted = source.prelisted(exchange_symbol, now_ms)
+        begins_ms, bar_of = prelisted.longer.life.listed_ms, partial(prelisted.bar, source.market)
+        if not prelisting:
+            traded_ms = first_traded_day_ms(sources, exchange, exchange_symbol, now_ms)
+            begins_ms = _NEVER_MS if traded_ms is None else max(begins_ms, traded_ms)
     candles = []
     for open_ms, close_ms in spans:
-        if close_ms <= instrument.life.listed_ms or open_ms > instrument.last_ms(now_ms):
+        if close_ms <= begins_ms or not instrument.life.listed_ms <= now_ms or open_ms > instrument.last_ms(now_ms):
             continue
-        bar = source.market.bar(instrument, open_ms, close_ms, now_ms)
+        bar = bar_of(open_ms, close_ms, now_ms)
         if bar.trades or exchange != "coinbase":
             candle = _WRITERS[exchange](instrument, open_ms, close_ms, bar)
             candle.is_closed = close_ms <= now_ms
             candles.append(candle)
     return candles
+
+
+def first_traded_day_ms(sources: Sources, exchange: str, exchange_symbol: str, now_ms: int) -> int | None:
+    """The open of the first daily candle with trades; None: nothing was traded until `now_ms`. Raises as `truth`."""
+    source = _source(sources, exchange)
+    instrument = source.instrument(exchange_symbol, now_ms)
+    listed_ms = instrument.life.listed_ms
+    days = range(listed_ms - listed_ms % DAY_MS, instrument.last_ms(now_ms) + 1, DAY_MS)
+    return next((day for day in days if source.market.bar(instrument, day, day + DAY_MS, now_ms).trades), None)
+
+
+def _source(sources: Sources, exchange: str) -> SimulatedBinance | SimulatedHyperliquid | SimulatedCoinbase:
+    source = {"binance_futures": sources.binance, "hyperliquid": sources.hyperliquid, "coinbase": sources.coinbase}[
+        exchange
+    ]
+    if not isinstance(source, SimulatedBinance | SimulatedHyperliquid | SimulatedCoinbase):
+        raise TypeError("nobody knows the truth behind recordings")
+    return source
 
 
 def _spans(exchange: str, interval: Interval, start_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
