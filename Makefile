@@ -7,10 +7,11 @@ LOCK_ARGS ?=
 BIN := .venv/bin
 PRODUCT := .venv/.product
 TOOLS := .venv/.tools
+CLIENTS := .venv-clients/.clients
 SOURCES := src tests migrations
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format compose-test lock clean
+.PHONY: help install demo up test check format test-clients compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +39,9 @@ format: $(TOOLS) ## mend what can be mended without thinking
 	$(BIN)/black --quiet $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+test-clients: $(TOOLS) $(CLIENTS) ## compare our API with ccxt and the exchanges' own clients, all on the simulator
+	@exec $(BIN)/pytest -m clients tests/clients $(PYTEST_ARGS)
+
 compose-test: $(TOOLS) ## build and run the containers, ask them, break them, take them down
 	@docker compose version > /dev/null || { echo "compose-test needs Docker with Compose 2"; exit 1; }
 	@exec $(BIN)/pytest -m compose -s tests/compose $(PYTEST_ARGS)
@@ -46,7 +50,7 @@ lock: ## choose the newest versions that fit and write requirements/*.txt anew
 	@scripts/lock "$${PYTHON:-$$(scripts/find-python)}" --upgrade $(LOCK_ARGS)
 
 clean: ## remove what make made; data directories stay
-	rm -rf .venv .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 $(PRODUCT): requirements/all.txt requirements/build.txt pyproject.toml scripts/install
@@ -57,4 +61,9 @@ $(PRODUCT): requirements/all.txt requirements/build.txt pyproject.toml scripts/i
 $(TOOLS): requirements/dev.txt $(PRODUCT)
 	@echo "Adding the developer tools to .venv"
 	@scripts/install "" dev
+	@touch $@
+
+$(CLIENTS): requirements/clients.txt | $(PRODUCT)
+	@echo "Setting up .venv-clients (a minute, once)"
+	@VENV=.venv-clients scripts/install $(BIN)/python clients
 	@touch $@

@@ -46,6 +46,8 @@ class Platform:
     database: Database
     clock: Clock
     client_id: str
+    simulator: str
+    """The simulator's base URL."""
 
     async def get(self, path: str, **params: object) -> httpx2.Response:
         """GET with a good token."""
@@ -86,7 +88,7 @@ async def running_platform(sources: Sources, clock: Clock, database_url: str) ->
             client, _ = await create_client(connection, "tests", ("candles:read", "metadata:read"), clock.now_ms())
         url = await opened.enter_async_context(serving(app))
         http = await opened.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False))
-        platform = Platform(app.state.services, http, fetchers, {}, database, clock, client.client_id)
+        platform = Platform(app.state.services, http, fetchers, {}, database, clock, client.client_id, simulator)
         await platform.sync()
         yield platform
 

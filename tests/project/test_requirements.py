@@ -1,4 +1,4 @@
-"""The lock files: everything pinned and hashed, one file per extra that is installed by itself, no registry named."""
+"""The lock files: everything pinned and hashed, one file per extra or group that is installed, no registry named."""
 
 import re
 import tomllib
@@ -8,6 +8,8 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 LOCKS = sorted((PROJECT / "requirements").glob("*.txt"))
+OURS = [path for path in LOCKS if path.stem != "clients"]
+"""All but that of the clients that others wrote, which are installed apart."""
 PARTS = {"command", "embedded", "http", "store"}
 """Extras that only stand in other extras."""
 
@@ -52,16 +54,24 @@ def test_a_line_that_does_not_belong_is_seen(planted: str) -> None:
 
 def test_one_lock_per_extra_with_all_that_it_requires() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    assert {path.stem for path in LOCKS} == set(project["optional-dependencies"]) - PARTS
+    assert {path.stem for path in OURS} == set(project["optional-dependencies"]) - PARTS
     core = {re.split(r"[\[<>=]", requirement)[0] for requirement in project["dependencies"]}
-    for path in LOCKS:
+    for path in OURS:
         missing = (required(project, path.stem) | core) - set(pins(path.read_text()))
         assert not missing, path.name
 
 
+def test_the_clients_of_others_stay_apart() -> None:
+    groups = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]
+    named = {re.split(r"[\[<>=]", requirement)[0] for requirement in groups["clients"]}
+    assert named <= set(pins((PROJECT / "requirements/clients.txt").read_text()))
+    for path in OURS:
+        assert not named & set(pins(path.read_text())), path.name
+
+
 def test_all_locks_agree() -> None:
     everything = pins((PROJECT / "requirements/dev.txt").read_text())
-    for path in LOCKS:
+    for path in OURS:
         assert pins(path.read_text()).items() <= everything.items(), path.name
 
 

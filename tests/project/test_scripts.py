@@ -60,4 +60,4 @@ def test_without_one_the_message_says_how_to_get_it(tmp_path: Path) -> None:
 def test_make_alone_says_what_there_is() -> None:
     result = subprocess.run(["make"], cwd=PROJECT, capture_output=True, text=True, check=True)
     named = {line.split()[1] for line in result.stdout.splitlines()}
-    assert named >= {"install", "demo", "up", "test", "check", "compose-test", "lock", "help", "clean"}
+    assert named >= {"install", "demo", "up", "test", "check", "test-clients", "compose-test", "lock", "help", "clean"}

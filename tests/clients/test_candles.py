@@ -1,0 +1,45 @@
+"""Candles that clients fetch from the simulator are those that our API serves, one by one."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.clients.case import Case
+from tests.clients.cases import cases
+from tests.clients.clients import Refused
+from tests.clients.conftest import Sides
+from tests.clients.explained import CANDLES
+
+pytestmark = [pytest.mark.clients, pytest.mark.asyncio(loop_scope="session")]
+
+CASES = cases()
+
+
+async def ask_us(sides: Sides, case: Case) -> list[list[Any]] | Refused:
+    """Our answer, written as the client's is; page after page where nobody said a limit."""
+    path = f"/v1/candles/{case.exchange}/{quote(case.exchange_symbol, safe='')}/{case.interval}"
+    answer = await sides.platform.get(path, **case.ours())
+    if answer.status_code != 200:
+        assert answer.status_code == 400, answer.text
+        return Refused(answer.json()["code"])
+    return [case.ours_as_theirs(row) for row in answer.json()["data"]]
+
+
+async def ask_them(sides: Sides, case: Case) -> list[list[Any]] | Refused:
+    path = f"/v1/symbols/{case.exchange}/{quote(case.exchange_symbol, safe='')}"
+    ccxt_symbol = (await sides.platform.read(path))["ccxt_symbol"]
+    return case.theirs_as_rows(await sides.clients.ask(case.client, "candles", **case.theirs(ccxt_symbol)))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+async def test_a_client_gets_what_we_serve(sides: Sides, case: Case) -> None:
+    sides.pass_time()
+    theirs, ours = await ask_them(sides, case), await ask_us(sides, case)
+    if case.explained is not None:
+        assert CANDLES[case.explained].shows(theirs, ours), (theirs, ours)
+    elif isinstance(theirs, Refused) or isinstance(ours, Refused):
+        assert isinstance(theirs, Refused), (theirs, ours)
+        assert isinstance(ours, Refused), (theirs, ours)
+    else:
+        assert theirs == ours
