@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from marketdata.core.candles import MAX_CALLS, CandlePage, CandleRange, get_candles
 from marketdata.core.clock import ManualClock
-from marketdata.core.errors import UnsupportedInterval, UpstreamRefused
+from marketdata.core.errors import UnsupportedInterval, UpstreamBadData, UpstreamRefused, UpstreamTimeout
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.exchanges.adapter import CandleQuery
 from marketdata.core.fetch import Fetcher
-from marketdata.core.models import MINUTE_MS, Candle, Interval
+from marketdata.core.models import DAY_MS, MINUTE_MS, Candle, Interval
 from marketdata.core.validate import check_candles
 
 T0 = 1767225600000
@@ -38,6 +38,7 @@ def series(present: Sequence[bool], first_ms: int = T0, step_ms: int = MINUTE_MS
             low="1",
             close="1",
             volume="1",
+            trades=1,
         )
         for index, is_there in enumerate(present)
         if is_there
@@ -56,7 +57,7 @@ class SeriesFetcher(Fetcher):
     async def now_ms(self) -> int:
         return self.time_ms
 
-    async def candles(self, query: CandleQuery) -> tuple[list[Candle], list[Candle]]:
+    async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
         self.calls.append(query)
         wide = self.adapter.capabilities.wide_range
         start_ms = query.start_ms or 0
@@ -70,6 +71,8 @@ class SeriesFetcher(Fetcher):
         spec = self.adapter.capabilities.spec(query.interval)
         assert spec is not None
         check_candles(self.adapter.exchange, spec, rows)
+        for row in rows:
+            row.is_closed = row.close_time <= now_ms
         return rows, rows
 
 
@@ -275,7 +278,7 @@ def test_the_end_of_a_first_page_is_frozen() -> None:
 
 def test_an_instrument_that_is_refused_is_an_empty_incomplete_page() -> None:
     class Refusing(SeriesFetcher):
-        async def candles(self, query: CandleQuery) -> tuple[list[Candle], list[Candle]]:
+        async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:  # noqa: ARG002
             self.calls.append(query)
             raise UpstreamRefused(self.adapter.exchange, "it no longer serves this symbol (-1122)")
 
@@ -312,3 +315,142 @@ def test_an_unverified_alignment_takes_the_exchange_s_times(exchange: str) -> No
     assert [candle.is_closed for candle in page.candles] == [True] * 4 + [False]
     page = asyncio.run(get_candles(fetcher, msgspec.structs.replace(asked, start_ms=phase + 1)))
     assert page.candles[0].open_time == phase + step
+
+
+def fabricated(made_up: int, real: int, *, traded_first: int = 0, first_ms: int = T0) -> list[Candle]:
+    """Daily rows: some made up, then real ones, of which the first few may be without trades after the first day."""
+    rows = series([True] * (made_up + real), first_ms=first_ms, step_ms=DAY_MS)
+    for row in [*rows[:made_up], *rows[made_up + 1 : made_up + traded_first]]:
+        row.trades = 0
+    return rows
+
+
+@pytest.mark.parametrize("start_day", [0, 3, 5, None])
+@pytest.mark.parametrize("limit", [1, 4, 30, 500])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_what_was_made_up_before_the_first_traded_day_is_left_out(
+    start_day: int | None, limit: int, order: Literal["asc", "desc"]
+) -> None:
+    rows = fabricated(5, 20, traded_first=3)
+    fetcher = SeriesFetcher("hyperliquid", rows, now_ms=T0 + 25 * DAY_MS)
+    start_ms = None if start_day is None else T0 + start_day * DAY_MS
+    pages = walk(fetcher, CandleRange("X", Interval.DAY_1, start_ms, None, limit, order))
+    expected = [row.open_time for row in rows[5:]]
+    if order == "desc":
+        expected.reverse()
+    elif start_day is None:
+        expected = expected[-limit:]
+    assert opens(pages) == expected
+    assert all(page.complete for page in pages)
+    omitted = [warning for page in pages for warning in page.warnings]
+    assert {warning.code for warning in omitted} <= {"prelisting-omitted"}
+    reaches_back = start_day in {0, 3} or (start_day is None and (order == "desc" or limit > 20))
+    assert bool(omitted) == reaches_back
+    if start_day is not None and reaches_back and order == "asc":
+        assert sum(warning.count or 0 for warning in omitted) == 5 - start_day
+        assert omitted[0].start == start_ms
+
+
+def test_made_up_candles_come_when_asked_for() -> None:
+    rows = fabricated(5, 20)
+    fetcher = SeriesFetcher("hyperliquid", rows, now_ms=T0 + 25 * DAY_MS)
+    asked = CandleRange("X", Interval.DAY_1, T0, None, 500, include_prelisting=True)
+    assert opens(walk(fetcher, asked)) == [row.open_time for row in rows]
+    assert len(fetcher.calls) == 1
+
+
+def test_the_first_day_is_only_asked_for_where_a_page_begins_without_trades() -> None:
+    fetcher = SeriesFetcher("hyperliquid", fabricated(5, 20), now_ms=T0 + 25 * DAY_MS)
+    walk(fetcher, CandleRange("X", Interval.DAY_1, T0 + 5 * DAY_MS, None, 500))
+    assert len(fetcher.calls) == 1
+
+
+def test_what_never_traded_has_no_candles() -> None:
+    fetcher = SeriesFetcher("hyperliquid", fabricated(25, 0), now_ms=T0 + 25 * DAY_MS)
+    (page,) = walk(fetcher, CandleRange("X", Interval.DAY_1, T0, None, 500))
+    assert page.candles == []
+    assert [(warning.code, warning.count) for warning in page.warnings] == [("prelisting-omitted", 25)]
+
+
+def test_a_longer_candle_that_holds_the_first_traded_day_stays() -> None:
+    days = fabricated(5, 20, first_ms=1_767_225_600_000)
+
+    class Weekly(SeriesFetcher):
+        async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
+            if query.interval is Interval.DAY_1:
+                return await super().candles(query, now_ms)
+            monday = T0 - 3 * DAY_MS  # a made-up week without trades that the first traded day begins in
+            row = series([True, True], monday - (monday - 0) % (7 * DAY_MS), 7 * DAY_MS)
+            row[0].trades = 0
+            for one in row:
+                one.is_closed = True
+            return row, row
+
+    fetcher = Weekly("hyperliquid", days, now_ms=T0 + 25 * DAY_MS)
+    page = asyncio.run(get_candles(fetcher, CandleRange("X", Interval.WEEK_1, None, None, 2)))
+    assert [candle.close_time > T0 + 5 * DAY_MS for candle in page.candles] == [True] * len(page.candles)
+    assert page.candles
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_the_tail_is_told_from_what_no_longer_changes(exchange: str) -> None:
+    fetcher = SeriesFetcher(exchange, series([True] * 9000))
+    walk(fetcher, ask(10))
+    assert fetcher.calls[-1].is_tail
+    walk(fetcher, ask(10, end_ms=NOW - 11 * MINUTE_MS))
+    assert not fetcher.calls[-1].is_tail
+
+
+def test_many_pages_are_asked_for_side_by_side() -> None:
+    class Slow(SeriesFetcher):
+        at_once = most = 0
+
+        async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+            await asyncio.sleep(0)
+            self.at_once -= 1
+            return await super().candles(query, now_ms)
+
+    for exchange, most in (("binance_futures", 4), ("coinbase", 17), ("hyperliquid", 1)):
+        fetcher = Slow(exchange, series([True] * 9001))
+        (page,) = walk(fetcher, ask(4999))
+        assert len(page.candles) == 4999
+        assert fetcher.most == len(fetcher.calls) == most
+
+
+def test_without_a_grid_those_who_ask_in_the_same_minute_ask_the_same() -> None:
+    rows = series([True] * 30, step_ms=3 * DAY_MS)
+    now_ms = T0 + 80 * DAY_MS
+    asked = []
+    for later_ms in (0, 1, 59_999):
+        fetcher = SeriesFetcher("hyperliquid", rows, now_ms=now_ms + later_ms)
+        walk(fetcher, CandleRange("X", Interval.DAY_3, None, None, 5))
+        asked.append(fetcher.calls)
+    assert asked[0] == asked[1] == asked[2]
+
+
+def test_candles_of_several_calls_that_overlap_where_there_is_no_grid_are_refused() -> None:
+    rows = series([True] * 5000, step_ms=3 * DAY_MS, first_ms=0)
+    rows[2000].close_time += DAY_MS
+
+    class Careless(SeriesFetcher):
+        async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:  # noqa: ARG002
+            found = [row for row in self.rows if (query.start_ms or 0) <= row.open_time < query.end_ms]
+            found = found[-query.limit :] if query.start_ms is None else found[: query.limit]
+            return found, found
+
+    fetcher = Careless("binance_futures", rows, now_ms=rows[-1].close_time)
+    with pytest.raises(UpstreamBadData, match="overlap"):
+        walk(fetcher, CandleRange("X", Interval.DAY_3, 0, None, 5000))
+
+
+async def test_one_page_has_a_deadline_however_many_calls_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(SeriesFetcher):
+        async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
+            await asyncio.sleep(30)
+            return await super().candles(query, now_ms)
+
+    monkeypatch.setattr("marketdata.core.candles.DEADLINE_S", 0.05)
+    with pytest.raises(UpstreamTimeout):
+        await get_candles(Hanging("coinbase", []), ask(5000))

@@ -75,24 +75,59 @@ def test_windows_cover_a_range_without_overlap(
     windows = Windows(capabilities, Interval.MIN_1)
     low, high, calls = start, start + span, 0
     while low < high and calls < 50:
-        window = windows.above(low, high, need, calls) if upward else windows.below(low, high, need, calls)
-        assert window.start_ms is not None
-        assert low <= window.start_ms < window.end_ms <= high
-        if capabilities.wide_range == "rejected":
-            assert window.end_ms - window.start_ms <= capabilities.rows_per_call * Interval.MIN_1.min_duration_ms
-        if upward:
-            assert window.start_ms == low
-            low = window.end_ms
-        else:
-            assert window.end_ms == high
-            high = window.start_ms
-        calls += 1
+        side_by_side = windows.above(low, high, need, calls) if upward else windows.below(low, high, need, calls)
+        assert len(side_by_side) <= -(-need // capabilities.rows_per_call)
+        for window in side_by_side:
+            assert window.start_ms is not None
+            assert low <= window.start_ms < window.end_ms <= high
+            if capabilities.wide_range == "rejected":
+                assert window.end_ms - window.start_ms <= capabilities.rows_per_call * Interval.MIN_1.min_duration_ms
+            if upward:
+                assert window.start_ms == low
+                low = window.end_ms
+            else:
+                assert window.end_ms == high
+                high = window.start_ms
+            calls += 1
     assert calls <= 3 or capabilities.wide_range == "rejected"
 
 
-@pytest.mark.parametrize("need", [1, 500, 1500, 5001])
-def test_an_exchange_that_keeps_the_oldest_finds_its_first_candle_itself(need: int) -> None:
+@pytest.mark.parametrize("need,limits", [(1, [1]), (500, [500]), (1500, [1500]), (5001, [1500, 1500, 1500, 501])])
+def test_an_exchange_that_keeps_the_oldest_finds_its_first_candle_itself(need: int, limits: list[int]) -> None:
     windows = Windows(get_adapter("binance_futures").capabilities, Interval.MIN_1)
-    assert windows.above(0, 10**12, need, 0).end_ms == 10**12
-    assert windows.below(0, 10**12, need, 0).start_ms is None
-    assert windows.above(0, 10**12, need, 0).limit == min(need, 1500)
+    minute_ms = Interval.MIN_1.min_duration_ms
+    first, *others = windows.above(0, 10**12, need, 0)
+    assert (first.start_ms, first.end_ms) == (0, 10**12)
+    assert [first.limit, *(page.limit for page in others)] == limits
+    starts_ms = [1500 * minute_ms * page for page in range(1, len(limits))]
+    assert [page.start_ms for page in others] == starts_ms
+    assert [page.end_ms - (page.start_ms or 0) for page in others] == [limit * minute_ms for limit in limits[1:]]
+    newest, *older = windows.below(0, 10**12, need, 0)
+    assert (newest.start_ms, newest.end_ms) == (None, 10**12)
+    assert [page.end_ms for page in older] == [10**12 - start_ms for start_ms in starts_ms]
+    assert [newest.limit, *(page.limit for page in older)] == limits
+
+
+def test_no_more_is_asked_side_by_side_than_the_range_holds() -> None:
+    windows = Windows(get_adapter("binance_futures").capabilities, Interval.MIN_1)
+    minute_ms = Interval.MIN_1.min_duration_ms
+    assert len(windows.above(0, 1500 * minute_ms, 5000, 0)) == 1
+    first, second = windows.above(0, 1501 * minute_ms, 5000, 0)
+    assert (
+        (second.start_ms, second.end_ms)
+        == (1500 * minute_ms, 1501 * minute_ms)
+        == (first.end_ms - minute_ms, first.end_ms)
+    )
+    assert len(windows.below(0, 1500 * minute_ms, 5000, 0)) == 1
+    assert len(windows.below(0, 1501 * minute_ms, 5000, 0)) == 2
+
+
+def test_an_exchange_that_keeps_the_newest_is_asked_for_more_and_more_and_then_for_the_rest() -> None:
+    windows = Windows(get_adapter("hyperliquid").capabilities, Interval.MIN_1)
+    minute_ms = Interval.MIN_1.min_duration_ms
+    rows = [[window.end_ms // minute_ms for window in windows.above(0, 10**12, 10, calls)] for calls in (0, 1)]
+    assert rows == [[10], [40]]
+    assert windows.above(0, 10**12, 4000, 1)[0].end_ms == 5000 * minute_ms
+    assert windows.above(0, 10**12, 10, 2)[0].end_ms == 10**12
+    assert windows.below(0, 10**12, 10, 2)[0].start_ms == 0
+    assert windows.below(0, 10**12, 10, 0)[0].start_ms == 10**12 - 10 * minute_ms

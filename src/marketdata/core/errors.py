@@ -9,6 +9,7 @@ MarketDataError
 │   └── InvalidSetting        a setting that cannot work (`setting`)
 ├── UpstreamError             an exchange, named by `exchange`, did not give a usable answer
 │   ├── UpstreamBadData       it answered, and the answer breaks a rule (`rule`, `candle`)
+│   │   └── UpstreamGarbled   … already as bytes: cut short, not JSON, not of the documented form
 │   ├── UpstreamFailure       it answered with an error that we have no better name for (`status`)
 │   ├── UpstreamRefused       it will not serve this instrument, now or ever (`reason`)
 │   ├── UpstreamTimeout       no whole answer within the deadline
@@ -95,6 +96,10 @@ class UpstreamBadData(UpstreamError):
         self.candle = candle
 
 
+class UpstreamGarbled(UpstreamBadData):
+    """The answer cannot be read at all, as when it is cut short or a page stands in its place; another may be good."""
+
+
 class UpstreamFailure(UpstreamError):
     """The exchange answered with an error that has no better name."""
 
@@ -164,8 +169,14 @@ class UpstreamBlocked(UpstreamError):
 
     def __init__(self, exchange: ExchangeId, status: int) -> None:
         """`status`: the HTTP status of its answer."""
-        super().__init__(exchange, f"refuses to serve this address or region (HTTP status {status})")
+        super().__init__(exchange, f"{_BLOCKS.get(status, 'refuses this address')} (HTTP status {status})")
         self.status = status
+
+
+_BLOCKS = {
+    403: "its firewall refuses this address; asking less often, or from another address, may help",
+    451: "does not serve this region for legal reasons; it has to be asked from a place that it serves",
+}
 
 
 class StoreError(MarketDataError):

@@ -247,6 +247,9 @@ class Capabilities(_Model):
         int | None, Field(description="About how many newest candles of an interval the exchange keeps; null: all.")
     ]
     omits_empty: Annotated[bool, Field(description="Intervals without a trade have no candle at all.")]
+    makes_up_prelisting: Annotated[
+        bool, Field(description="Candles are made up for the time before an instrument's first trade.")
+    ] = False
     columns: Mapping[str, Column]
     budget: Budget
     docs_url: str

@@ -4,7 +4,7 @@ Pure arithmetic on epoch milliseconds. A grid exists only where the alignment of
 the times that the exchange sends are taken as they are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from marketdata.core.models import Capabilities, Interval, IntervalSpec
@@ -76,29 +76,51 @@ class Windows:
     capabilities: Capabilities
     interval: Interval
 
-    def above(self, start_ms: int, end_ms: int, need: int, calls: int) -> Window:
-        """The next call for the oldest `need` candles of a range; `calls` before it were not enough.
+    def above(self, start_ms: int, end_ms: int, need: int, calls: int) -> list[Window]:
+        """The next calls, to be made side by side, for the oldest `need` candles of a range.
 
-        An exchange that keeps the oldest rows of a wide range is asked for all of it: it finds the first candle by
-        itself. One that keeps the newest is asked for as much as is needed, then for more, then for all the rest: what
+        `calls` before them were not enough. An exchange that keeps the oldest rows of a wide range is asked for all of
+        it, so that it finds the first candle by itself, and at the same time for the pages that follow if none is
+        missing. One that keeps the newest is asked for as much as is needed, then for more, then for all the rest: what
         it keeps at all fits into one answer. One that rejects wide ranges is asked page by page.
         """
-        if self.capabilities.wide_range == "oldest":
-            return Window(start_ms, end_ms, min(need, self.capabilities.rows_per_call))
-        span_ms = self._span_ms(end_ms - start_ms, need, calls)
-        return Window(start_ms, min(end_ms, start_ms + span_ms), self.capabilities.rows_per_call)
-
-    def below(self, start_ms: int, end_ms: int, need: int, calls: int) -> Window:
-        """The next call for the newest `need` candles of a range: the counterpart of `above`."""
-        if self.capabilities.wide_range == "oldest":
-            return Window(None, end_ms, min(need, self.capabilities.rows_per_call))
-        span_ms = self._span_ms(end_ms - start_ms, need, calls)
-        return Window(max(start_ms, end_ms - span_ms), end_ms, self.capabilities.rows_per_call)
-
-    def _span_ms(self, whole_ms: int, need: int, calls: int) -> int:
         rows = self.capabilities.rows_per_call
         if self.capabilities.wide_range == "newest":
-            if calls >= _CALLS_BEFORE_THE_REST:
-                return whole_ms
-            rows = min(need * 4**calls, rows)  # a wide answer costs more
+            return [Window(start_ms, min(end_ms, start_ms + self._span_ms(end_ms - start_ms, need, calls)), rows)]
+        pages = []
+        while start_ms < end_ms and need > 0:
+            page = Window(start_ms, min(end_ms, start_ms + self._page_ms(need)), self._page_rows(need))
+            pages.append(page)
+            start_ms, need = page.end_ms, need - rows
+        if self.capabilities.wide_range == "oldest":
+            pages[0] = replace(pages[0], end_ms=end_ms)
+        return pages
+
+    def below(self, start_ms: int, end_ms: int, need: int, calls: int) -> list[Window]:
+        """The next calls, to be made side by side, for the newest `need` candles: the counterpart of `above`."""
+        rows = self.capabilities.rows_per_call
+        if self.capabilities.wide_range == "newest":
+            return [Window(max(start_ms, end_ms - self._span_ms(end_ms - start_ms, need, calls)), end_ms, rows)]
+        pages = []
+        while start_ms < end_ms and need > 0:
+            opens_ms = max(start_ms, end_ms - self._page_ms(need))
+            pages.append(Window(opens_ms, end_ms, self._page_rows(need)))
+            end_ms, need = opens_ms, need - rows
+        if self.capabilities.wide_range == "oldest":
+            pages[0] = replace(pages[0], start_ms=None)
+        return pages
+
+    def _page_rows(self, need: int) -> int:
+        """A full page where empty buckets have no row, as there are fewer rows than buckets; else what is needed."""
+        rows = self.capabilities.rows_per_call
+        return rows if self.capabilities.wide_range == "rejected" else min(need, rows)
+
+    def _page_ms(self, need: int) -> int:
+        return self._page_rows(need) * self.interval.min_duration_ms
+
+    def _span_ms(self, whole_ms: int, need: int, calls: int) -> int:
+        """How much to ask of an exchange that keeps the newest rows: a wide answer costs more."""
+        if calls >= _CALLS_BEFORE_THE_REST:
+            return whole_ms
+        rows: int = min(need * 4**calls, self.capabilities.rows_per_call)
         return rows * self.interval.min_duration_ms

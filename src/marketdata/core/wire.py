@@ -4,13 +4,14 @@ msgspec decodes strictly (no NaN, no comments, no trailing bytes) and hands a JS
 to `float_hook` as the text that was sent.
 """
 
+import json
 import re
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from marketdata.core.errors import UpstreamBadData
+from marketdata.core.errors import UpstreamGarbled
 from marketdata.core.models import DecimalText, ExchangeId
 
 
@@ -20,11 +21,27 @@ def decoder[T](wire_type: type[T]) -> msgspec.json.Decoder[T]:
 
 
 def decode[T](exchange: ExchangeId, wire_decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """Decode a body; UpstreamBadData when it is not JSON or not of the documented form."""
+    """Decode a body; UpstreamGarbled when it is not JSON or not of the documented form."""
     try:
         return wire_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamBadData(exchange, f"the answer is not of the documented form ({type(error).__name__})") from error
+        raise UpstreamGarbled(exchange, f"the answer is not of the documented form ({type(error).__name__})") from error
+
+
+def refuse_repeated_keys(exchange: ExchangeId, body: bytes) -> None:
+    """Raise UpstreamGarbled when an object of `body` has a key twice, or when it is not JSON: msgspec takes the last.
+
+    It takes ten times as long as decoding does.
+    """
+    try:
+        json.loads(body.decode(), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise UpstreamGarbled(exchange, "the answer is not JSON, or an object in it has a key twice") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice")
 
 
 def plain(number: str) -> DecimalText:

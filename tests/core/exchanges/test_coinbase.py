@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -71,7 +72,8 @@ def test_a_request_names_both_ends_inclusive_and_aligned() -> None:
     request = ADAPTER.candles_request(QUERY)
     assert request.path == "/products/BTC-USD/candles"
     assert request.params == {"granularity": 3600, "start": "2026-01-01T00:00:00Z", "end": "2026-01-01T01:00:00Z"}
-    assert request.headers == {"Cache-Control": "no-cache"}
+    assert request.headers == {}
+    assert ADAPTER.candles_request(replace(QUERY, is_tail=True)).headers == {"Cache-Control": "no-cache"}
 
 
 def test_an_identifier_cannot_leave_its_place_in_the_path() -> None:

@@ -11,7 +11,7 @@ from marketdata.core.errors import (
     UpstreamRateLimited,
     UpstreamUnavailable,
 )
-from marketdata.core.models import Candle, Capabilities, ExchangeId, Interval, Kind, Listing
+from marketdata.core.models import Candle, Capabilities, Column, ExchangeId, Interval, Kind, Listing
 
 _LONGEST_WAIT_DIGITS = 6
 """A wait of more seconds than that is no answer to believe."""
@@ -42,6 +42,8 @@ class CandleQuery:
     end_ms: int
     limit: int
     """At most the exchange's rows per call; a hint where the exchange takes none."""
+    is_tail: bool = False
+    """Whether the range reaches to where candles still change: no cache on the way may answer for the exchange."""
 
 
 ListingRequests = Generator[Request, bytes, None]
@@ -87,12 +89,24 @@ class ExchangeAdapter(Protocol):
         """The exchange's time from the answer to `time_request`, epoch ms; never later than it really is."""
         ...
 
+    def used_weight(self, headers: Mapping[str, str]) -> int | None:
+        """What the exchange says this address has used of its budget's present window; None: it does not say."""
+        ...
+
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
         """Name the failure that an answer is; None when it is a good answer.
 
         `headers` have lower-case names. A refused instrument is UpstreamRefused.
         """
         ...
+
+
+def columns(**units: Literal["base", "quote", "count"]) -> Mapping[str, Column]:
+    """The candle columns that are not the same at all exchanges: published in this unit, or not at all."""
+    return {name: Column(published=name in units, unit=units.get(name)) for name in _COLUMNS}
+
+
+_COLUMNS = ("volume", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume")
 
 
 def classify_status(exchange: ExchangeId, status: int, headers: Mapping[str, str]) -> UpstreamError | None:
@@ -103,6 +117,8 @@ def classify_status(exchange: ExchangeId, status: int, headers: Mapping[str, str
         return UpstreamRateLimited(exchange, retry_after_s(headers))
     if status in {403, 451}:
         return UpstreamBlocked(exchange, status)
+    if status == 503:
+        return UpstreamUnavailable(exchange, "says that it is out of service (HTTP status 503)", retry_after_s(headers))
     if status == 408 or status >= 500:
         return UpstreamUnavailable(exchange, f"is in trouble (HTTP status {status})", retry_after_s(headers))
     return UpstreamFailure(exchange, status)

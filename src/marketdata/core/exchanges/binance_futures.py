@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from marketdata.core.errors import UpstreamBanned, UpstreamError, UpstreamRateLimited, UpstreamRefused
-from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status, retry_after_s
+from marketdata.core.errors import UpstreamBanned, UpstreamError, UpstreamRefused, UpstreamUnavailable
+from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status, columns
 from marketdata.core.exchanges.listing import ListingDraft, RowRefused
 from marketdata.core.models import (
     DAY_MS,
     Budget,
     Candle,
     Capabilities,
-    Column,
     ExchangeId,
     Interval,
     IntervalSpec,
@@ -84,9 +83,6 @@ _KLINES = decoder(list[_Kline])
 _TIME = decoder(_Time)
 _ERROR = decoder(_Error)
 
-_YEAR_2100_MS = 4_102_444_800_000
-_MONDAY_OFFSET_MS = 4 * DAY_MS  # 1970-01-01 was a Thursday
-
 
 class BinanceFutures:
     """Pure translation between the canonical model and Binance's `fapi`."""
@@ -149,9 +145,14 @@ class BinanceFutures:
         """`serverTime`, epoch ms."""
         return decode(self.exchange, _TIME, body).serverTime
 
+    def used_weight(self, headers: Mapping[str, str]) -> int | None:
+        """`X-MBX-USED-WEIGHT-1M`: of the present UTC minute, by everyone at this address, COIN-M included."""
+        used = headers.get("x-mbx-used-weight-1m", "")
+        return int(used) if used.isdecimal() and len(used) < 10 else None
+
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
-        """Errors are `{"code", "msg"}`; the layers in front of the API answer HTML."""
-        if status == 200:
+        """Errors are `{"code", "msg"}`, with status 200 too; the layers in front of the API answer HTML."""
+        if status == 200 and not body.startswith(b'{"code"'):
             return None
         try:
             error = _ERROR.decode(body)
@@ -161,9 +162,11 @@ class BinanceFutures:
             until = _BANNED_UNTIL.search(error.msg)
             return UpstreamBanned(self.exchange, int(until[1]) if until else None)
         if error.code == -1003:
-            return UpstreamRateLimited(self.exchange, retry_after_s(headers))  # Retry-After is not promised here
+            return classify_status(self.exchange, 429, headers)  # Retry-After is not promised here
         if error.code in _REFUSALS:
             return UpstreamRefused(self.exchange, f"{_REFUSALS[error.code]} ({error.code})")
+        if status == 200:
+            return UpstreamUnavailable(self.exchange, f"answered with its error {error.code}")
         return classify_status(self.exchange, status, headers)
 
 
@@ -209,7 +212,7 @@ def _kind(draft: ListingDraft, row: _Symbol, known: Kind | None) -> Kind:
     draft.unknown_word("contractType", row.contractType)
     if _DATED.search(row.symbol):
         return Kind.FUTURE
-    if row.deliveryDate >= _YEAR_2100_MS:
+    if row.deliveryDate >= 4_102_444_800_000:  # 2100-01-01
         return Kind.PERPETUAL
     if known is not None:
         return known
@@ -217,9 +220,8 @@ def _kind(draft: ListingDraft, row: _Symbol, known: Kind | None) -> Kind:
 
 
 def _published(filters: Mapping[str, _Filter], filter_type: str, field: str) -> str:
-    found = filters.get(filter_type)
-    value: str | None = getattr(found, field) if found else None
-    if value is None:
+    value = getattr(filters.get(filter_type), field, None)
+    if not isinstance(value, str):
         raise RowRefused(f"it has no {filter_type} with a {field}")
     return value
 
@@ -271,7 +273,7 @@ _STATUS = {
 
 _ALIGNMENT: dict[Interval, tuple[Any, int | None]] = {
     Interval.DAY_3: (None, None),  # verified nowhere
-    Interval.WEEK_1: ("epoch", _MONDAY_OFFSET_MS),
+    Interval.WEEK_1: ("epoch", 4 * DAY_MS),  # Monday; 1970-01-01 was a Thursday
     Interval.MONTH_1: ("month", 0),
 }
 
@@ -285,13 +287,13 @@ BinanceFutures.capabilities = Capabilities(
     wide_range="oldest",
     look_back_rows=None,
     omits_empty=False,
-    columns={
-        "volume": Column(published=True, unit="base"),
-        "quote_volume": Column(published=True, unit="quote"),
-        "trades": Column(published=True, unit="count"),
-        "taker_buy_volume": Column(published=True, unit="base"),
-        "taker_buy_quote_volume": Column(published=True, unit="quote"),
-    },
+    columns=columns(
+        volume="base",
+        quote_volume="quote",
+        trades="count",
+        taker_buy_volume="base",
+        taker_buy_quote_volume="quote",
+    ),
     budget=Budget(limit=2400, window_s=60, window="fixed"),
     docs_url="https://developers.binance.com/docs/derivatives/usds-margined-futures/general-info",
 )

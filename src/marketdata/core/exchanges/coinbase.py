@@ -10,14 +10,20 @@ from urllib.parse import quote
 
 import msgspec
 
-from marketdata.core.errors import UpstreamError, UpstreamRefused
-from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status
+from marketdata.core.errors import UpstreamError, UpstreamRefused, UpstreamUnavailable
+from marketdata.core.exchanges.adapter import (
+    CandleQuery,
+    ListingRequests,
+    Request,
+    classify_status,
+    columns,
+    retry_after_s,
+)
 from marketdata.core.exchanges.listing import ListingDraft, RowRefused
 from marketdata.core.models import (
     Budget,
     Candle,
     Capabilities,
-    Column,
     ExchangeId,
     Interval,
     IntervalSpec,
@@ -61,6 +67,8 @@ _CANDLES = decoder(list[_Candle])
 _TIME = decoder(_Time)
 
 _SECOND_MS = 1000
+_MESSAGE_BYTES = 1000
+_NO_CACHE = {"Cache-Control": "no-cache"}
 
 
 class Coinbase:
@@ -93,7 +101,7 @@ class Coinbase:
                 "start": _iso(query.start_ms or 0),
                 "end": _iso(last_open_ms),
             },
-            headers={"Cache-Control": "no-cache"},  # else the newest bucket is up to five minutes old
+            headers=_NO_CACHE if query.is_tail else {},  # else the newest bucket is up to five minutes old
         )
 
     def parse_candles(self, body: bytes, query: CandleQuery) -> list[Candle]:
@@ -121,10 +129,16 @@ class Coinbase:
         """`iso`, which has milliseconds, as epoch ms."""
         return round(decode(self.exchange, _TIME, body).iso.timestamp() * 1000)
 
-    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:  # noqa: ARG002
+    def used_weight(self, headers: Mapping[str, str]) -> int | None:  # noqa: ARG002 - nothing tells
+        """Its answers say nothing about what is used."""
+        return None
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
         """Errors are `{"message"}` with a telling status; there are no headers about limits."""
         if status == 404:
             return UpstreamRefused(self.exchange, "it does not serve this product (404)")
+        if status == 503 and b"maintenance" in body[:_MESSAGE_BYTES]:
+            return UpstreamUnavailable(self.exchange, "says that it is under maintenance (503)", retry_after_s(headers))
         return classify_status(self.exchange, status, headers)
 
 
@@ -208,13 +222,7 @@ Coinbase.capabilities = Capabilities(
     wide_range="rejected",
     look_back_rows=None,
     omits_empty=True,
-    columns={
-        "volume": Column(published=True, unit="base"),
-        "quote_volume": Column(published=False, unit=None),
-        "trades": Column(published=False, unit=None),
-        "taker_buy_volume": Column(published=False, unit=None),
-        "taker_buy_quote_volume": Column(published=False, unit=None),
-    },
+    columns=columns(volume="base"),
     budget=Budget(limit=10, window_s=1, window="bucket", burst=15),
     docs_url="https://docs.cdp.coinbase.com/exchange/reference",
 )

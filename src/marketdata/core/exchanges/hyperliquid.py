@@ -12,13 +12,12 @@ from typing import Any, ClassVar
 import msgspec
 
 from marketdata.core.errors import UpstreamBadData, UpstreamError, UpstreamRefused
-from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status
+from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status, columns
 from marketdata.core.exchanges.listing import ListingDraft, RowRefused
 from marketdata.core.models import (
     Budget,
     Candle,
     Capabilities,
-    Column,
     ExchangeId,
     Interval,
     IntervalSpec,
@@ -28,7 +27,7 @@ from marketdata.core.models import (
     Status,
 )
 from marketdata.core.multipliers import Multiplied
-from marketdata.core.wire import decode, decoder
+from marketdata.core.wire import decode, decoder, refuse_repeated_keys
 
 
 class _Asset(msgspec.Struct):
@@ -132,7 +131,10 @@ class Hyperliquid:
     def parse_candles(self, body: bytes, query: CandleQuery) -> list[Candle]:
         """Read a `candleSnapshot`, which comes oldest first and names its coin and interval in each row."""
         candles = []
-        for row in decode(self.exchange, _CANDLES, body):
+        rows = decode(self.exchange, _CANDLES, body)
+        if body.count(b'":') != len(rows) * len(_Candle.__struct_fields__):
+            refuse_repeated_keys(self.exchange, body)  # there may be unfamiliar keys, but none twice
+        for row in rows:
             if row.s != query.exchange_symbol or row.i != query.interval:
                 raise UpstreamBadData(self.exchange, "it is of another coin or interval than asked", row.t)
             candles.append(
@@ -159,6 +161,10 @@ class Hyperliquid:
             return int(parsedate_to_datetime(headers["date"]).timestamp()) * 1000
         except (KeyError, ValueError) as error:
             raise UpstreamBadData(self.exchange, "the answer has no readable Date header") from error
+
+    def used_weight(self, headers: Mapping[str, str]) -> int | None:  # noqa: ARG002 - nothing tells
+        """Its answers say nothing about what is used."""
+        return None
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
         """Errors are plain text without a code; nothing tells how long to wait."""
@@ -284,13 +290,8 @@ Hyperliquid.capabilities = Capabilities(
     wide_range="newest",
     look_back_rows=5000,
     omits_empty=False,
-    columns={
-        "volume": Column(published=True, unit="base"),
-        "quote_volume": Column(published=False, unit=None),
-        "trades": Column(published=True, unit="count"),
-        "taker_buy_volume": Column(published=False, unit=None),
-        "taker_buy_quote_volume": Column(published=False, unit=None),
-    },
+    makes_up_prelisting=True,
+    columns=columns(volume="base", trades="count"),
     budget=Budget(limit=1200, window_s=60, window="sliding"),
     docs_url="https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/info-endpoint",
 )

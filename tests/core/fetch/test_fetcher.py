@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -10,6 +11,7 @@ from marketdata.core.errors import (
     UpstreamBadData,
     UpstreamBanned,
     UpstreamBlocked,
+    UpstreamError,
     UpstreamFailure,
     UpstreamRateLimited,
     UpstreamTimeout,
@@ -17,13 +19,16 @@ from marketdata.core.errors import (
 )
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.exchanges.adapter import CandleQuery
-from marketdata.core.fetch import Fetcher, _why, open_http
-from marketdata.core.models import Interval, Source
+from marketdata.core.fetch import Fetcher, open_http
+from marketdata.core.models import DAY_MS, Interval, Source
 from tests.fake_exchange import Answer, FakeExchange, fake_exchange, http
 
 BINANCE = get_adapter("binance_futures")
 T0 = 1767225600000
+NOW = T0 + 7_200_000
 QUERY = CandleQuery("BTCUSDT", Interval.HOUR_1, T0, T0 + 7_200_000, 500)
+JSON = "Content-Type: application/json\r\n"
+OTHER_QUERY = replace(QUERY, exchange_symbol="ETHUSDT")
 ROW = b'[1767225600000,"1","2","1","2","0",1767229199999,"0",0,"0","0","0"]'
 
 
@@ -40,7 +45,7 @@ def fetcher(client: httpx2.AsyncClient, exchange: FakeExchange, deadline_s: floa
 async def test_candles_are_checked_and_cut_to_the_range(client: httpx2.AsyncClient) -> None:
     before = ROW.replace(b"1767225600000", b"1767222000000").replace(b"1767229199999", b"1767225599999")
     async with fake_exchange(http(b"[" + before + b"," + ROW + b"]")) as exchange:
-        answered, inside = await fetcher(client, exchange).candles(QUERY)
+        answered, inside = await fetcher(client, exchange).candles(QUERY, NOW)
     assert [candle.open_time for candle in answered] == [T0 - 3_600_000, T0]
     assert [candle.open_time for candle in inside] == [T0]
     assert b"GET /fake/fapi/v1/klines?symbol=BTCUSDT&interval=1h&startTime=1767225600000" in exchange.requests[0]
@@ -49,7 +54,7 @@ async def test_candles_are_checked_and_cut_to_the_range(client: httpx2.AsyncClie
 async def test_a_bad_candle_fails_the_answer(client: httpx2.AsyncClient) -> None:
     async with fake_exchange(http(b"[" + ROW.replace(b'"2","1"', b'"0.5","1"') + b"]")) as exchange:
         with pytest.raises(UpstreamBadData) as caught:
-            await fetcher(client, exchange).candles(QUERY)
+            await fetcher(client, exchange).candles(QUERY, NOW)
     assert caught.value.candle == T0
 
 
@@ -96,37 +101,152 @@ async def test_every_failure_has_a_name_within_the_deadline(
 ) -> None:
     async with fake_exchange(answer) as exchange, asyncio.timeout(3):
         with pytest.raises(kind):
-            await fetcher(client, exchange, deadline_s=0.4).candles(QUERY)
+            await fetcher(client, exchange, deadline_s=0.4).candles(QUERY, NOW)
 
 
 async def test_nobody_listening_is_unavailable(client: httpx2.AsyncClient) -> None:
     async with fake_exchange(silence) as exchange:
         pass
     with pytest.raises(UpstreamUnavailable, match="cannot be reached: nothing listens there"):
-        await fetcher(client, exchange).candles(QUERY)
-
-
-def test_a_name_that_nobody_knows_is_told_apart_without_naming_it() -> None:
-    error = httpx2.ConnectError("secret.example")
-    error.__cause__ = socket.gaierror(-2, "secret.example: Name or service not known")
-    assert _why(error) == "its name cannot be resolved (is there internet, is DNS right?)"
-    assert _why(OSError("secret.example")) == "OSError"
-
-
-async def test_an_answer_without_end_is_cut_off(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("marketdata.core.fetch.MAX_BODY_BYTES", 1000)
-    async with fake_exchange(http(b" " * 1001)) as exchange:
-        with pytest.raises(UpstreamBadData, match="larger than 1000 bytes"):
-            await fetcher(client, exchange).candles(QUERY)
+        await fetcher(client, exchange).candles(QUERY, NOW)
 
 
 async def test_cookies_are_never_sent_back(client: httpx2.AsyncClient) -> None:
-    async with fake_exchange(http(b"[]", headers="Set-Cookie: __cf_bm=canary; path=/\r\n")) as exchange:
+    async with fake_exchange(http(b"[]", headers=f"{JSON}Set-Cookie: __cf_bm=canary; path=/\r\n")) as exchange:
         asking = fetcher(client, exchange)
-        await asking.candles(QUERY)
-        await asking.candles(QUERY)
+        await asking.candles(QUERY, NOW)
+        await asking.candles(QUERY, NOW)
     assert len(exchange.requests) == 2
     assert b"canary" not in exchange.requests[1]
+
+
+async def test_what_may_succeed_a_moment_later_is_asked_once_more(client: httpx2.AsyncClient) -> None:
+    for failure in (http(b"oops", "503 Service Unavailable"), http(b"<html>", headers=JSON), reset):
+        async with fake_exchange(failure, http(b"[" + ROW + b"]")) as exchange:
+            answered, _ = await fetcher(client, exchange).candles(QUERY, NOW)
+        assert len(answered) == 1
+        assert len(exchange.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(b'{"code":-1121,"msg":"Invalid symbol."}', "400 Bad Request"),
+        http(b"[" + ROW.replace(b'"2","1"', b'"0.5","1"') + b"]"),
+        http(b"oops", "503 Service Unavailable", "Retry-After: 1\r\n"),
+        http(b"{}", "429 Too Many Requests"),
+        http(b"oops", "451 Unavailable For Legal Reasons"),
+        silence,
+    ],
+)
+async def test_what_would_not_change_is_not_asked_again(client: httpx2.AsyncClient, answer: Answer) -> None:
+    async with fake_exchange(answer) as exchange:
+        with pytest.raises(UpstreamError):
+            await fetcher(client, exchange, deadline_s=0.3).candles(QUERY, NOW)
+    assert len(exchange.requests) == 1
+
+
+async def test_a_retry_has_what_is_left_of_the_deadline(client: httpx2.AsyncClient) -> None:
+    async def late(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.4)
+        await http(b"oops", "500 Oops")(writer)
+
+    async with fake_exchange(late, silence) as exchange, asyncio.timeout(3):
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(UpstreamTimeout):
+            await fetcher(client, exchange, deadline_s=1.0).candles(QUERY, NOW)
+        assert asyncio.get_running_loop().time() - began < 1.4
+
+
+async def test_retries_are_few_when_everything_fails(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(http(b"<html>")) as exchange:
+        asking = Fetcher(BINANCE, client, ManualClock(T0), exchange.url)
+        for _ in range(100):
+            with pytest.raises(UpstreamBadData):
+                await asking.candles(QUERY, NOW)
+    assert 100 < len(exchange.requests) <= 100 + 5 + 10
+
+
+async def test_an_exchange_that_fails_again_and_again_is_left_alone(client: httpx2.AsyncClient) -> None:
+    clock = ManualClock(T0)
+    failing = http(b"oops", "500 Oops")
+    async with fake_exchange(*[failing] * 5, http(b"[" + ROW + b"]")) as exchange:
+        asking = Fetcher(BINANCE, client, clock, exchange.url)
+        for _ in range(4):
+            with pytest.raises(UpstreamUnavailable):
+                await asking.candles(QUERY, NOW)
+        asked = len(exchange.requests)
+        with pytest.raises(UpstreamUnavailable, match="left alone") as caught:
+            await asking.candles(QUERY, NOW)
+        assert len(exchange.requests) == asked == 5
+        assert caught.value.retry_after_s is not None
+        clock.advance(round(caught.value.retry_after_s * 1000) + 1)
+        answered, _ = await asking.candles(QUERY, NOW)
+        assert len(answered) == 1
+
+
+async def test_the_same_at_the_same_time_is_one_call(client: httpx2.AsyncClient) -> None:
+    async def slowly(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.2)
+        await http(b"[" + ROW + b"]")(writer)
+
+    async with fake_exchange(slowly) as exchange:
+        asking = fetcher(client, exchange)
+        callers = [asyncio.create_task(asking.candles(QUERY, NOW)) for _ in range(500)]
+        await asyncio.sleep(0.05)
+        callers[0].cancel()
+        outcomes = await asyncio.gather(*callers, return_exceptions=True)
+        assert len(exchange.requests) == 1
+        assert isinstance(outcomes[0], asyncio.CancelledError)
+        assert all(outcome == outcomes[1] for outcome in outcomes[1:])
+        await asking.candles(OTHER_QUERY, NOW)
+        await asking.candles(QUERY, NOW)
+        assert len(exchange.requests) == 3
+
+
+async def test_a_shared_call_that_fails_fails_for_all(client: httpx2.AsyncClient) -> None:
+    async def late(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.1)
+        await http(b"oops", "451 Unavailable For Legal Reasons")(writer)
+
+    async with fake_exchange(late) as exchange:
+        asking = fetcher(client, exchange)
+        outcomes = await asyncio.gather(*[asking.candles(QUERY, NOW) for _ in range(500)], return_exceptions=True)
+    assert len(exchange.requests) == 1
+    assert {type(outcome) for outcome in outcomes} == {UpstreamBlocked}
+
+
+async def test_the_time_is_asked_once_for_all_and_its_failure_is_everyone_s(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(silence) as exchange, asyncio.timeout(3):
+        asking = fetcher(client, exchange, deadline_s=0.5)
+        outcomes = await asyncio.gather(*[asking.now_ms() for _ in range(50)], return_exceptions=True)
+    assert len(exchange.requests) == 1
+    assert {type(outcome) for outcome in outcomes} == {UpstreamTimeout}
+
+
+async def test_the_first_traded_day_is_asked_once_and_remembered(client: httpx2.AsyncClient) -> None:
+    days = b",".join(
+        b'{"t":%d,"T":%d,"s":"X","i":"1d","o":"1.0","c":"1.0","h":"1.0","l":"1.0","v":"%s","n":%d}'
+        % (day * DAY_MS, (day + 1) * DAY_MS - 1, b"1.0" if trades else b"0.0", trades)
+        for day, trades in enumerate([0, 0, 7, 0])
+    )
+    async with fake_exchange(http(b"[" + days + b"]")) as exchange:
+        asking = Fetcher(get_adapter("hyperliquid"), client, ManualClock(T0), exchange.url)
+        assert [await asking.first_traded_ms("X", 4 * DAY_MS) for _ in range(3)] == [2 * DAY_MS] * 3
+        assert len(exchange.requests) == 1
+
+
+async def test_while_an_instrument_has_not_traded_its_first_day_is_asked_for_again(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(http(b"[]")) as exchange:
+        asking = Fetcher(get_adapter("hyperliquid"), client, ManualClock(T0), exchange.url)
+        assert [await asking.first_traded_ms("X", 4 * DAY_MS) for _ in range(2)] == [None, None]
+        assert len(exchange.requests) == 2
+
+
+async def test_a_listing_with_a_repeated_key_is_refused(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(http(b'{"symbols":[],"symbols":[]}')) as exchange:
+        with pytest.raises(UpstreamBadData, match="a key twice"):
+            await fetcher(client, exchange).listing({})
 
 
 @pytest.mark.parametrize(
@@ -145,23 +265,28 @@ async def test_an_exchange_that_says_stop_is_not_asked_again(
     async with fake_exchange(answer) as exchange:
         asking = Fetcher(BINANCE, client, clock, exchange.url)
         with pytest.raises(kind):
-            await asking.candles(QUERY)
+            await asking.candles(QUERY, NOW)
         assert asking.banned_until_ms == (T0 + silent_s * 1000 if kind is UpstreamBanned else None)
         clock.advance(silent_s * 1000 - 1)
         with pytest.raises(kind):
-            await asking.candles(QUERY)
+            await asking.candles(QUERY, NOW)
         assert len(exchange.requests) == 1
         clock.advance(1)
         with pytest.raises(kind):
-            await asking.candles(QUERY)
+            await asking.candles(QUERY, NOW)
         assert len(exchange.requests) == 2
 
 
 async def test_a_late_refusal_does_not_cut_a_ban_short(client: httpx2.AsyncClient) -> None:
-    banned = http(b'{"code":-1003,"msg":"IP banned until 1767225700000."}', "418 I'm a teapot")
+    async def banned(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.2)
+        await http(b'{"code":-1003,"msg":"IP banned until 1767225700000."}', "418 I'm a teapot")(writer)
+
     async with fake_exchange(banned, http(b"{}", "429 Too Many Requests")) as exchange:
         asking = Fetcher(BINANCE, client, ManualClock(T0), exchange.url)
-        first, second = await asyncio.gather(asking.candles(QUERY), asking.candles(QUERY), return_exceptions=True)
+        first, second = await asyncio.gather(
+            asking.candles(QUERY, NOW), asking.candles(OTHER_QUERY, NOW), return_exceptions=True
+        )
         assert {type(first), type(second)} == {UpstreamBanned, UpstreamRateLimited}
         assert asking.banned_until_ms == T0 + 100_000
 
@@ -169,21 +294,21 @@ async def test_a_late_refusal_does_not_cut_a_ban_short(client: httpx2.AsyncClien
 async def test_an_absurd_wait_is_not_believed(client: httpx2.AsyncClient) -> None:
     async with fake_exchange(http(b"{}", "429 Too Many Requests", f"Retry-After: {'9' * 400}\r\n")) as exchange:
         with pytest.raises(UpstreamRateLimited) as caught:
-            await fetcher(client, exchange).candles(QUERY)
+            await fetcher(client, exchange).candles(QUERY, NOW)
     assert caught.value.retry_after_s is None
 
 
-async def test_a_spent_budget_waits_a_little_and_then_says_how_long(client: httpx2.AsyncClient) -> None:
-    clock = ManualClock(T0 + 57_000)
+async def test_a_spent_budget_says_at_once_how_long(client: httpx2.AsyncClient) -> None:
+    clock = ManualClock(T0 + 45_000)
     async with fake_exchange(http(b"[]")) as exchange:
         asking = Fetcher(BINANCE, client, clock, exchange.url)
         asking.ledger.spend(1920)
-        await asking.candles(QUERY)  # three seconds to the next minute: worth waiting for
-        assert clock.now_ms() == T0 + 60_000
-        asking.ledger.spend(1918)
         with pytest.raises(UpstreamRateLimited) as caught:
-            await asking.candles(QUERY)
-        assert caught.value.retry_after_s == 60
+            await asking.candles(QUERY, NOW)
+        assert caught.value.retry_after_s == 15
+        assert exchange.requests == []
+        clock.advance(15_000)
+        await asking.candles(QUERY, NOW)
 
 
 async def test_the_exchange_s_clock_decides_and_is_carried_on(client: httpx2.AsyncClient) -> None:
@@ -195,8 +320,11 @@ async def test_the_exchange_s_clock_decides_and_is_carried_on(client: httpx2.Asy
         assert await asking.now_ms() == T0 + 601_234
         assert len(exchange.requests) == 1
         clock.advance(700_000)  # a new sample is due, and the exchange does not answer: the old one is carried on
-        assert await asking.now_ms() == T0 + 1_301_234
-        assert len(exchange.requests) == 2
+        assert await asking.now_ms() - clock.now_ms() == 600_000
+        assert len(exchange.requests) == 3  # asked again once
+        clock.advance(300_000)
+        assert await asking.now_ms() - clock.now_ms() == 600_000
+        assert len(exchange.requests) == 3
 
 
 async def test_without_any_sample_of_the_time_nothing_is_guessed(client: httpx2.AsyncClient) -> None:

@@ -1,0 +1,132 @@
+"""The calls to an exchange that one page of candles costs."""
+
+import asyncio
+from collections.abc import Sequence
+
+from marketdata.core.candles.answer import CandleRange
+from marketdata.core.exchanges.adapter import CandleQuery
+from marketdata.core.fetch import Fetcher
+from marketdata.core.models import MINUTE_MS, Candle, IntervalSpec
+from marketdata.core.paging import Window, Windows, ceil_open, floor_open
+from marketdata.core.validate import check_candles
+
+MAX_CALLS = 20
+"""The most calls to an exchange that one page may cost."""
+
+_CHANGING_MS = 10 * MINUTE_MS
+"""Candles as young as that may still be late or corrected, or stand in a cache as they were (Coinbase's: 5 minutes)."""
+
+
+class Search:
+    """The calls for one page, and what they brought."""
+
+    def __init__(self, fetcher: Fetcher, spec: IntervalSpec, asked: CandleRange, now_ms: int) -> None:
+        """`now_ms`: the exchange's time."""
+        self.fetcher = fetcher
+        self.spec = spec
+        self.asked = asked
+        self.now_ms = now_ms
+        self.is_upward = asked.order == "asc" and asked.start_ms is not None
+        self.end_ms = self._last_end()
+        start_ms = asked.start_ms or 0
+        self.start_ms = ceil_open(spec, start_ms) if start_ms < self.end_ms else self.end_ms
+        self._capabilities = fetcher.adapter.capabilities
+        self._windows = Windows(self._capabilities, spec.interval)
+        is_forming_unsure = not asked.include_partial and floor_open(spec, now_ms) is None
+        self._need = asked.limit + is_forming_unsure
+        self.found: list[Candle] = []  # ascending
+        self.made_up: list[Candle] = []  # left out, ascending
+        self._calls = 0
+        self.reached_ms = 0  # up to where, or down to where, the exchange was asked
+        self.is_exhausted = False
+
+    def _last_end(self) -> int:
+        """The exclusive end on the grid: nothing opens after now, and a forming candle is left out if not asked for.
+
+        Without a grid it is the next full minute, so that those who ask at nearly the same time ask the same.
+        """
+        newest_ms = -(-(self.now_ms + 1) // MINUTE_MS) * MINUTE_MS
+        end_ms = newest_ms if self.asked.end_ms is None else min(self.asked.end_ms, newest_ms)
+        if not self.asked.include_partial:
+            forming = floor_open(self.spec, self.now_ms)
+            if forming is not None:
+                end_ms = min(end_ms, forming)
+        return ceil_open(self.spec, end_ms)
+
+    async def run(self) -> None:
+        """Ask until the page is full, the range is exhausted or the calls are spent."""
+        await (self._upward() if self.is_upward else self._downward())
+        if self.spec.anchor is None:  # no grid keeps the candles of several calls from overlapping
+            check_candles(self.fetcher.adapter.exchange, self.spec, self.found)
+
+    async def _upward(self) -> None:
+        """Collect the oldest candles of the range."""
+        position = self.start_ms
+        while position < self.end_ms and len(self.found) < self._need and self._calls < MAX_CALLS:
+            windows = self._windows.above(position, self.end_ms, self._need - len(self.found), self._calls)
+            for window, answered, inside in await self._ask(windows):
+                position = max(position, answered[-1].close_time if self._is_cut(window, answered) else window.end_ms)
+                self.found += inside
+            self.found = await self._real(_unique(self.found))
+        self.reached_ms = position
+        self.is_exhausted = position >= self.end_ms
+
+    async def _downward(self) -> None:
+        """Collect the newest candles of the range."""
+        position = self.end_ms
+        while position > self.start_ms and len(self.found) < self._need and self._calls < MAX_CALLS:
+            windows = self._windows.below(self.start_ms, position, self._need - len(self.found), self._calls)
+            for window, answered, inside in await self._ask(windows):
+                reached_ms = answered[0].open_time if self._is_cut(window, answered) else window.start_ms
+                position = min(position, max(self.start_ms, reached_ms or self.start_ms))
+                self.found += [candle for candle in inside if candle.open_time >= self.start_ms]
+            self.found = await self._real(_unique(self.found))
+            if self.made_up:
+                position = self.start_ms  # nothing before them is real
+        self.reached_ms = position
+        self.is_exhausted = position <= self.start_ms
+
+    def _is_cut(self, window: Window, answered: Sequence[Candle]) -> bool:
+        """Whether the answer may have stopped at its limit: it is whole only as far as it reaches."""
+        return self._capabilities.wide_range == "oldest" and len(answered) >= window.limit
+
+    async def _ask(self, windows: Sequence[Window]) -> list[tuple[Window, list[Candle], list[Candle]]]:
+        """Make calls side by side, as many as are left: what each asked, all that came, and what lies inside."""
+        windows = windows[: MAX_CALLS - self._calls]
+        self._calls += len(windows)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                calls = [tasks.create_task(self._call(window)) for window in windows]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
+        return [(window, *call.result()) for window, call in zip(windows, calls, strict=True)]
+
+    async def _call(self, window: Window) -> tuple[list[Candle], list[Candle]]:
+        query = CandleQuery(
+            self.asked.exchange_symbol,
+            self.spec.interval,
+            window.start_ms,
+            window.end_ms,
+            window.limit,
+            is_tail=window.end_ms > self.now_ms - _CHANGING_MS,
+        )
+        return await self.fetcher.candles(query, self.now_ms)
+
+    async def _real(self, candles: list[Candle]) -> list[Candle]:
+        """Leave out what was made up for the time before the instrument's first traded day.
+
+        One page does not tell it from real candles without trades; only where it begins with one is there a question.
+        """
+        if self.asked.include_prelisting or not self._capabilities.makes_up_prelisting:
+            return candles
+        if not candles or candles[0].trades:
+            return candles
+        first_ms = await self.fetcher.first_traded_ms(self.asked.exchange_symbol, self.now_ms)
+        real = [candle for candle in candles if first_ms is not None and candle.close_time > first_ms]
+        self.made_up += candles[: len(candles) - len(real)]
+        return real
+
+
+def _unique(candles: list[Candle]) -> list[Candle]:
+    """Ascending, each candle once: calls side by side may overlap where the exchange kept to its limit."""
+    return [candle for _, candle in sorted({candle.open_time: candle for candle in candles}.items())]

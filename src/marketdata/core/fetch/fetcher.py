@@ -1,0 +1,263 @@
+"""Everything that one exchange is asked: within its budget, safely, and each thing once.
+
+A call passes the breaker and the budget, is sent with a deadline, and its answer is named, read and checked. Those who
+want the same at the same time share one call.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+
+from marketdata.core.budget import BudgetLedger
+from marketdata.core.clock import Clock
+from marketdata.core.errors import (
+    UpstreamBadData,
+    UpstreamBanned,
+    UpstreamError,
+    UpstreamGarbled,
+    UpstreamRateLimited,
+    UpstreamUnavailable,
+)
+from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter, Request, classify_status
+from marketdata.core.fetch.breaker import Breaker
+from marketdata.core.fetch.flight import Flights
+from marketdata.core.fetch.retry import RetryBudget, is_worth_retrying
+from marketdata.core.fetch.transport import Answer, Transport
+from marketdata.core.models import DAY_MS, Candle, Interval, Kind, Listing, Source
+from marketdata.core.validate import check_candles
+from marketdata.core.wire import refuse_repeated_keys
+
+logger = logging.getLogger(__name__)
+
+DEADLINE_S = 5.0
+"""One thing that is asked of an exchange, from its beginning to the last byte received, a retry included."""
+
+_TIME_VALID_S = 600.0
+_RETRY_AFTER_S = (0.1, 0.4)
+_HEAD_BYTES = 200
+_BACKOFF_S = 5.0  # after a refusal that does not say how long to wait
+_SHORTEST_BAN_MS = 120_000
+_MS_PER_S = 1000
+
+
+class Fetcher:
+    """Everything that one exchange is asked, through its adapter."""
+
+    def __init__(
+        self,
+        adapter: ExchangeAdapter,
+        http: httpx2.AsyncClient,
+        clock: Clock,
+        base_url: str | None = None,
+        *,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        """`base_url`: where the exchange is; None for its public one. The caller closes `http`."""
+        self.adapter = adapter
+        self.base_url = (base_url or adapter.base_url).rstrip("/")
+        self.ledger = BudgetLedger(adapter.capabilities.budget, clock)
+        self._clock = clock
+        self._deadline_s = deadline_s
+        self._chance = random.Random()  # noqa: S311 - for jitter
+        self._transport = Transport(adapter.exchange, http)
+        self._breaker = Breaker(adapter.exchange, clock, self._chance)
+        self._retries = RetryBudget()
+        self._candles: Flights[CandleQuery, tuple[list[Candle], list[Candle]]] = Flights()
+        self._times: Flights[None, tuple[int, float]] = Flights()
+        self._sources: Flights[None, Source] = Flights()
+        self._time_sample: tuple[int, float] | None = None  # exchange time in ms, and when on the monotonic clock
+        self._source: tuple[Source, float] | None = None  # and when it was asked, on the monotonic clock
+        self._first_trades: dict[str, int] = {}
+        self._silent_until_ms = 0
+        self._banned_until_ms = 0
+
+    @property
+    def banned_until_ms(self) -> int | None:
+        """Until when the exchange bans this address, epoch ms of the local clock; None: it does not."""
+        return self._banned_until_ms if self._banned_until_ms > self._clock.now_ms() else None
+
+    async def listing(self, known: Mapping[str, Kind]) -> Listing:
+        """The exchange's whole catalogue: all parts or nothing.
+
+        `known`: kinds of the instruments seen before, by exchange symbol. Raises UpstreamError.
+        """
+        bodies: list[bytes] = []
+        requests = self.adapter.listing_requests()
+        try:
+            request = next(requests)
+            while True:
+                bodies.append(await self._ask(request, self._strict))
+                request = requests.send(bodies[-1])
+        except StopIteration:
+            return self.adapter.parse_listing(bodies, known)
+
+    async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
+        """One call's candles, checked, oldest first: all that came, and those of them inside the asked range.
+
+        `now_ms`: the exchange's time, by which they are closed or not. The candles may be shared with others who asked
+        the same: they are not to be changed. Raises UpstreamError.
+        """
+        return await self._candles.join(query, lambda: self._ask_candles(query, now_ms))
+
+    async def first_traded_ms(self, exchange_symbol: str, now_ms: int) -> int | None:
+        """When the first day opened on which an instrument traded, epoch ms; None: it never did.
+
+        For exchanges that make candles up for the time before. Asked once and remembered. Raises UpstreamError.
+        """
+        known = self._first_trades.get(exchange_symbol)
+        if known is not None:
+            return known
+        rows, end_ms = self.adapter.capabilities.rows_per_call, now_ms // DAY_MS * DAY_MS + DAY_MS
+        days, _ = await self.candles(CandleQuery(exchange_symbol, Interval.DAY_1, 0, end_ms, rows), now_ms)
+        first_ms = next((day.open_time for day in days if day.trades), None)
+        if first_ms is not None:
+            self._first_trades[exchange_symbol] = first_ms
+        return first_ms
+
+    async def now_ms(self) -> int:
+        """The exchange's time, epoch ms: a sample of its own clock, carried on by our monotonic one.
+
+        Raises UpstreamError when there is no sample yet and the exchange cannot be asked.
+        """
+        sample = self._time_sample
+        if sample is None or self._clock.monotonic() - sample[1] > _TIME_VALID_S:
+            sample = await self._times.join(None, self._sample_time)
+        return sample[0] + round((self._clock.monotonic() - sample[1]) * _MS_PER_S)
+
+    async def source(self, max_age_s: float = 0.0) -> Source:
+        """Whose data this is: live only from the adapter's own address, else what the server there says of itself.
+
+        It is asked anew unless it was asked within `max_age_s`: another server may stand there by now. One that does
+        not say is simulated: it can never be taken for live. Raises UpstreamError when there is no good answer.
+        """
+        if self.base_url == self.adapter.base_url:
+            return Source.LIVE
+        known = self._source
+        if known is not None and (self._breaker.is_open or self._clock.monotonic() - known[1] < max_age_s):
+            return known[0]  # while the exchange is left alone nothing can be asked of it, whoever it is
+        return await self._sources.join(None, self._ask_source)
+
+    async def _ask_candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
+        def read(answer: Answer) -> list[Candle]:
+            return self.adapter.parse_candles(answer.body, query)
+
+        answered = await self._ask(self.adapter.candles_request(query), read)
+        spec = self.adapter.capabilities.spec(query.interval)
+        if spec is None:
+            raise ValueError("an interval that the exchange does not offer is refused before it is asked for")
+        check_candles(self.adapter.exchange, spec, answered)
+        for candle in answered:
+            candle.is_closed = candle.close_time <= now_ms
+        start_ms = query.start_ms or 0
+        return answered, [candle for candle in answered if start_ms <= candle.open_time < query.end_ms]
+
+    async def _sample_time(self) -> tuple[int, float]:
+        def read(answer: Answer) -> int:
+            return self.adapter.parse_time(answer.headers, self._strict(answer))
+
+        sent = self._clock.monotonic()
+        try:
+            time_ms = await self._ask(self.adapter.time_request(), read)
+            fresh = (time_ms, (sent + self._clock.monotonic()) / 2)
+        except UpstreamError:
+            sample = self._time_sample
+            if sample is None:
+                raise
+            # the old sample is carried on, and asked for anew only when it would be too old again
+            fresh = (sample[0] + round((self._clock.monotonic() - sample[1]) * _MS_PER_S), self._clock.monotonic())
+        self._time_sample = fresh
+        return fresh
+
+    async def _ask_source(self) -> Source:
+        parts = urlsplit(self.base_url)
+        about = Request("GET", "/_control/about")
+        with self._breaker.watch(proves_health=False):
+            answer = await self._transport.send(f"{parts.scheme}://{parts.netloc}", about, self._deadline_s)
+            error = classify_status(self.adapter.exchange, answer.status, answer.headers)
+            if isinstance(error, UpstreamUnavailable | UpstreamRateLimited):
+                raise error
+        source = Source.SIMULATED if error else _read_source(answer.body)
+        self._source = (source, self._clock.monotonic())
+        return source
+
+    def _strict(self, answer: Answer) -> bytes:
+        refuse_repeated_keys(self.adapter.exchange, answer.body)
+        return answer.body
+
+    async def _ask[T](self, request: Request, read: Callable[[Answer], T]) -> T:
+        """What `read` makes of the answer to `request`, which is asked again once where that is safe and may help."""
+        ends_at = asyncio.get_running_loop().time() + self._deadline_s
+        self._retries.earn()
+        try:
+            return await self._attempt(request, read, self._deadline_s)
+        except UpstreamError as error:
+            pause_s = self._chance.uniform(*_RETRY_AFTER_S)
+            left_s = ends_at - asyncio.get_running_loop().time() - pause_s
+            if left_s <= 0 or not is_worth_retrying(error) or not self._retries.spend():
+                raise
+        await self._clock.sleep(pause_s)
+        return await self._attempt(request, read, left_s)
+
+    async def _attempt[T](self, request: Request, read: Callable[[Answer], T], deadline_s: float) -> T:
+        """One call within budget and deadline; the answer is a good one, else an UpstreamError is raised."""
+        exchange = self.adapter.exchange
+        with self._breaker.watch():
+            await self._spend(request.weight)
+            answer = await self._transport.send(self.base_url, request, deadline_s)
+            error = self.adapter.classify(answer.status, answer.headers, answer.body)
+            if error is None and not answer.is_json:
+                error = UpstreamGarbled(exchange, "the answer does not say that it is JSON")
+            if error is None:
+                try:
+                    return read(answer)
+                except UpstreamBadData as unreadable:
+                    error = unreadable
+            logger.warning("%s: %s %s: %r", error, request.method, request.path, answer.body[:_HEAD_BYTES])
+            self._remember(error)
+            raise error
+
+    async def _spend(self, weight: int) -> None:
+        self._keep_silence()
+        wait_s = self.ledger.spend(weight)
+        waited_s = 0.0
+        while wait_s:
+            if waited_s + wait_s > self._deadline_s / 2:
+                raise UpstreamRateLimited(self.adapter.exchange, wait_s)
+            await self._clock.sleep(wait_s)
+            waited_s += wait_s
+            wait_s = self.ledger.spend(weight)
+
+    def _keep_silence(self) -> None:
+        """Ask nothing of an exchange that has told us to wait: asking on is what turns a limit into a ban."""
+        now_ms = self._clock.now_ms()
+        if self._banned_until_ms > now_ms:
+            raise UpstreamBanned(self.adapter.exchange, self._banned_until_ms)
+        if self._silent_until_ms > now_ms:
+            raise UpstreamRateLimited(self.adapter.exchange, (self._silent_until_ms - now_ms) / _MS_PER_S)
+
+    def _remember(self, error: UpstreamError) -> None:
+        """How long to keep silent; a shorter time never cuts a longer one short."""
+        now_ms = self._clock.now_ms()
+        if isinstance(error, UpstreamRateLimited):
+            wait_s = _BACKOFF_S if error.retry_after_s is None else error.retry_after_s
+            self._silent_until_ms = max(self._silent_until_ms, now_ms + round(wait_s * _MS_PER_S))
+        elif isinstance(error, UpstreamBanned):
+            until_ms = now_ms + _SHORTEST_BAN_MS if error.until_ms is None else error.until_ms
+            self._banned_until_ms = max(self._banned_until_ms, until_ms)
+
+
+class _About(msgspec.Struct):
+    source: Source
+
+
+def _read_source(body: bytes) -> Source:
+    try:
+        source = msgspec.json.decode(body, type=_About).source
+    except msgspec.DecodeError:
+        return Source.SIMULATED
+    return Source.SIMULATED if source is Source.LIVE else source

@@ -1,0 +1,145 @@
+"""One request over HTTP: sent within a deadline, answered whole and small enough, every failure named."""
+
+import asyncio
+import socket
+import ssl
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx2
+
+from marketdata import __version__
+from marketdata.core.errors import UpstreamBadData, UpstreamGarbled, UpstreamTimeout, UpstreamUnavailable
+from marketdata.core.exchanges.adapter import Request
+from marketdata.core.models import ExchangeId
+
+CONNECT_S = 3.0
+"""The most that a connection may take to stand, of the time that a call has in all."""
+
+MAX_BODY_BYTES = 12 * 1024 * 1024
+"""The largest answer that is read, unpacked; the largest known is a listing of about three megabytes."""
+
+MAX_AT_ONCE = 16
+"""The most calls that are on their way to one exchange; more wait, within their deadline."""
+
+_GZIP = 31  # zlib's code for the gzip format
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    """Unpacked."""
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it says that it is JSON."""
+        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return media_type == "application/json" or media_type.endswith("+json")
+
+
+def open_http() -> httpx2.AsyncClient:
+    """A connection pool for exchanges: no redirects, no cookies, no proxies from the environment."""
+    return httpx2.AsyncClient(
+        headers={
+            "User-Agent": f"market-data-platform/{__version__}",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+        },
+        follow_redirects=False,
+        trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=httpx2.Timeout(None, connect=CONNECT_S),
+        # each exchange bounds its own calls: one that hangs must not hold the connections of the others
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=MAX_AT_ONCE),
+    )
+
+
+async def is_answering(http: httpx2.AsyncClient, url: str) -> bool:
+    """Whether a server answers `url` with a good status; for services that wait for one another."""
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            return (await http.get(url)).is_success
+    except (TimeoutError, httpx2.HTTPError):
+        return False
+
+
+class Transport:
+    """The connections to one exchange."""
+
+    def __init__(self, exchange: ExchangeId, http: httpx2.AsyncClient) -> None:
+        """The caller closes `http`."""
+        self._exchange = exchange
+        self._http = http
+        self._free = asyncio.Semaphore(MAX_AT_ONCE)
+
+    async def send(self, base_url: str, request: Request, deadline_s: float) -> Answer:
+        """Send `request` and read the answer, whatever its status.
+
+        Raises UpstreamTimeout, UpstreamUnavailable, UpstreamBadData when it is too large and UpstreamGarbled when it
+        cannot be unpacked.
+        """
+        try:
+            async with (
+                asyncio.timeout(deadline_s),
+                self._free,
+                self._http.stream(
+                    request.method,
+                    base_url + request.path,
+                    params=request.params,
+                    json=request.json,
+                    headers=request.headers,
+                ) as response,
+            ):
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status_code, headers, await self._read(response))
+        except httpx2.ConnectTimeout as error:
+            raise UpstreamTimeout(self._exchange, CONNECT_S) from error
+        except (TimeoutError, httpx2.TimeoutException) as error:
+            raise UpstreamTimeout(self._exchange, deadline_s) from error
+        except zlib.error as error:
+            raise UpstreamGarbled(self._exchange, "the answer's compression is broken") from error
+        except httpx2.ConnectError as error:
+            raise UpstreamUnavailable(self._exchange, f"cannot be reached: {why_unreachable(error)}") from error
+        except httpx2.HTTPError as error:
+            raise UpstreamUnavailable(self._exchange, f"the connection broke off ({type(error).__name__})") from error
+
+    async def _read(self, response: httpx2.Response) -> bytes:
+        """The body, unpacked here and not by the library: it would unpack a bomb before its size is known."""
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"identity", "gzip"}:
+            raise UpstreamGarbled(self._exchange, "the answer is compressed in a way that was not asked for")
+        unpacking = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            if unpacking is None:
+                body += chunk
+            elif unpacking.eof:
+                raise UpstreamGarbled(self._exchange, "the answer goes on after its compressed part")
+            else:
+                body += unpacking.decompress(chunk, MAX_BODY_BYTES + 1 - len(body))
+            if len(body) > MAX_BODY_BYTES:
+                raise UpstreamBadData(self._exchange, f"the answer is larger than {MAX_BODY_BYTES} bytes")
+        if unpacking is not None and not unpacking.eof:
+            raise UpstreamGarbled(self._exchange, "the answer's compressed part breaks off")
+        return bytes(body)
+
+
+def why_unreachable(error: BaseException) -> str:
+    """Why there is no connection, told without an address: the exception at the bottom knows."""
+    while (beneath := error.__cause__ or error.__context__) is not None:
+        error = beneath
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), type(error).__name__)
+
+
+_REASONS = (
+    (socket.gaierror, "its name cannot be resolved (is there internet, is DNS right?)"),
+    (ConnectionRefusedError, "nothing listens there"),
+    (ssl.SSLError, "its certificate is not accepted"),
+)

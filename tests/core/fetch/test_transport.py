@@ -1,0 +1,121 @@
+import asyncio
+import gzip
+import socket
+import zlib
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from marketdata.core.errors import UpstreamBadData, UpstreamGarbled, UpstreamUnavailable
+from marketdata.core.exchanges.adapter import Request
+from marketdata.core.fetch import is_answering, open_http
+from marketdata.core.fetch.transport import MAX_BODY_BYTES, Answer, Transport, why_unreachable
+from marketdata.core.models import ExchangeId
+from tests.fake_exchange import Answer as Answering
+from tests.fake_exchange import FakeExchange, fake_exchange, http
+
+ANY = Request("GET", "/any")
+GZIP = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
+    async with open_http() as client:
+        yield client
+
+
+async def send(client: httpx2.AsyncClient, exchange: FakeExchange) -> Answer:
+    return await Transport(ExchangeId("x"), client).send(exchange.url, ANY, 3.0)
+
+
+async def test_a_compressed_answer_is_unpacked(client: httpx2.AsyncClient) -> None:
+    body = bytes(range(256)) * 1000
+    async with fake_exchange(http(gzip.compress(body), headers=GZIP)) as exchange:
+        assert (await send(client, exchange)).body == body
+    assert b"accept-encoding: gzip\r\n" in exchange.requests[0].lower()
+
+
+@pytest.mark.parametrize(
+    "answer,complaint",
+    [
+        (http(b"not gzip", headers=GZIP), "compression is broken"),
+        (http(gzip.compress(b"[]" * 5000)[:-9], headers=GZIP), "breaks off"),
+        (http(gzip.compress(b"[]") + b"[]" * 100_000, headers=GZIP), "broken|goes on"),
+        (http(zlib.compress(b"[]"), headers="Content-Encoding: deflate\r\n"), "not asked for"),
+        (http(b"[]", headers="Content-Encoding: br\r\n"), "not asked for"),
+    ],
+)
+async def test_broken_compression_is_refused(client: httpx2.AsyncClient, answer: Answering, complaint: str) -> None:
+    async with fake_exchange(answer) as exchange:
+        with pytest.raises(UpstreamGarbled, match=complaint):
+            await send(client, exchange)
+
+
+def bomb(size: int) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    zeros = bytes(1024 * 1024)
+    return b"".join([*(packer.compress(zeros) for _ in range(size // len(zeros))), packer.flush()])
+
+
+@pytest.mark.parametrize("body,headers", [(bomb(300 * 1024 * 1024), GZIP), (b" " * (MAX_BODY_BYTES + 1), "")])
+async def test_an_answer_is_unpacked_and_read_no_further_than_it_may_be_large(
+    client: httpx2.AsyncClient, body: bytes, headers: str
+) -> None:
+    async with fake_exchange(http(body, headers=headers)) as exchange:
+        with pytest.raises(UpstreamBadData, match="larger than"):
+            await send(client, exchange)
+
+
+async def test_an_answer_of_exactly_the_largest_size_is_read(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(http(b" " * MAX_BODY_BYTES)) as exchange:
+        assert len((await send(client, exchange)).body) == MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize(
+    "media_type,is_json",
+    [
+        ("application/json", True),
+        ("Application/JSON; charset=utf-8", True),
+        ("application/problem+json", True),
+        ("text/html", False),
+        ("text/plain; x=application/json", False),
+        ("", False),
+    ],
+)
+def test_only_json_is_json(media_type: str, is_json: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert Answer(200, {"content-type": media_type}, b"").is_json is is_json
+    assert not Answer(200, {}, b"").is_json
+
+
+async def test_nobody_listening_is_unavailable(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(http(b"")) as exchange:
+        pass
+    with pytest.raises(UpstreamUnavailable, match="cannot be reached: nothing listens there"):
+        await send(client, exchange)
+    assert not await is_answering(client, exchange.url)
+
+
+def test_a_name_that_nobody_knows_is_told_apart_without_naming_it() -> None:
+    error = httpx2.ConnectError("secret.example")
+    error.__cause__ = socket.gaierror(-2, "secret.example: Name or service not known")
+    assert why_unreachable(error) == "its name cannot be resolved (is there internet, is DNS right?)"
+    assert why_unreachable(OSError("secret.example")) == "OSError"
+
+
+async def test_calls_beyond_what_may_be_on_its_way_wait_their_turn(client: httpx2.AsyncClient) -> None:
+    at_once, most = 0, 0
+
+    async def slowly(writer: asyncio.StreamWriter) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.05)
+        at_once -= 1
+        await http(b"[]")(writer)
+
+    async with fake_exchange(slowly) as exchange:
+        transport = Transport(ExchangeId("x"), client)
+        await asyncio.gather(*[transport.send(exchange.url, ANY, 3.0) for _ in range(40)])
+    assert len(exchange.requests) == 40
+    assert most == 16
