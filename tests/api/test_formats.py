@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -272,3 +273,11 @@ def test_what_contradicts_ccxt() -> None:
 
 def test_every_format_has_its_content_type() -> None:
     assert tuple(CONTENT_TYPES) == FORMATS
+
+
+def test_the_page_about_formats_has_every_name() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    headers = encode(make_incomplete(), Form("csv"))[1]
+    for name in (*FORMATS, *CONTENT_TYPES.values(), *headers):
+        assert f"`{name}`" in page
+    assert f"\n{','.join(COLUMNS)}\n" in page
