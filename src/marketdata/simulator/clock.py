@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from marketdata.core.clock import Clock
 
+_LATEST_MS = 4_102_444_800_000
+
 
 class SteeredClock:
     """A clock that goes as another does until it is steered; its wall time alone is, not waiting."""
@@ -32,11 +34,13 @@ class SteeredClock:
         await self._base.sleep(seconds)
 
     def set(self, now_ms: int) -> None:
-        """Go on from `now_ms`, which may lie before what it shows."""
+        """Go on from `now_ms`, which may lie before what it shows. Raises ValueError outside 1970 to 2100."""
+        if not 0 <= now_ms < _LATEST_MS:
+            raise ValueError("the clock goes from 1970 to 2100")
         self._set_ms, self._at_ms = now_ms, self._base.now_ms()
 
     def advance(self, ms: int) -> None:
-        """Go on by `ms` milliseconds, back if it is negative."""
+        """Go on by `ms` milliseconds, back if it is negative. Raises ValueError as `set` does."""
         self.set(self.now_ms() + ms)
 
     def run(self, rate: float = 1.0) -> None:

@@ -13,10 +13,11 @@ from starlette.routing import Route
 from marketdata import __version__
 from marketdata.simulator.answers import json_body
 from marketdata.simulator.calls import EXCHANGES
-from marketdata.simulator.clock import SteeredClock
+from marketdata.simulator.clock import SteeredClock, parse_moment_ms
 from marketdata.simulator.controls import Controls
 from marketdata.simulator.fault_kinds import GROUPS
 from marketdata.simulator.faults import WrongFaultError
+from marketdata.simulator.outages import Outage, Outages
 from marketdata.simulator.sources import Sources
 
 type _Endpoint = Callable[[Request], Awaitable[object]]
@@ -64,6 +65,11 @@ class Control:
             "/clock": {
                 "GET": (self._get_clock, "the time, epoch ms, and its rate"),
                 "POST": (self._set_clock, '{"now_ms": …} sets, {"advance_ms": …} moves, {"rate": 0} freezes, 1 runs'),
+            },
+            "/outages": {
+                "GET": (self._get_outages, "when exchanges are off"),
+                "POST": (self._add_outages, 'one {"exchange": …, "from": …, "until": …}, whole minutes, or a list'),
+                "DELETE": (self._clear_outages, "none, those of the scenario neither"),
             },
             "/journal": {
                 "GET": (self._get_journal, "requests: ?exchange= &route= &symbol= &since={id} &limit="),
@@ -131,17 +137,39 @@ class Control:
 
     async def _set_clock(self, request: Request) -> object:
         change = msgspec.json.decode(await request.body(), type=_ClockChange)
-        if change.now_ms is not None:
-            self._clock.set(change.now_ms)
-        self._clock.advance(change.advance_ms)
+        try:
+            if change.now_ms is not None:
+                self._clock.set(change.now_ms)
+            self._clock.advance(change.advance_ms)
+        except ValueError as error:
+            raise _WrongRequestError(str(error)) from None
         if change.rate is not None:
             self._clock.run(change.rate)
         return await self._get_clock(request)
 
+    async def _get_outages(self, _: Request) -> object:
+        return {"outages": list(self._outages())}
+
+    async def _add_outages(self, request: Request) -> object:
+        given: Any = msgspec.json.decode(await request.body(), type=dict[str, Any] | list[dict[str, Any]])
+        outages = self._outages()
+        for outage in [_outage(each) for each in (given if isinstance(given, list) else [given])]:
+            outages.add(outage)
+        return await self._get_outages(request)
+
+    async def _clear_outages(self, request: Request) -> object:
+        self._outages().clear()
+        return await self._get_outages(request)
+
+    def _outages(self) -> Outages:
+        if self._sources.outages is None:
+            raise _WrongRequestError("recordings are as they are, without outages")
+        return self._sources.outages
+
     async def _get_journal(self, request: Request) -> object:
         wanted = msgspec.convert(dict(request.query_params), _Selection, strict=False)
-        if wanted.exchange is not None and wanted.exchange not in EXCHANGES:
-            raise _WrongRequestError(f"no exchange is called {wanted.exchange!r}; there are: {', '.join(EXCHANGES)}")
+        if wanted.exchange is not None:
+            _exchange_id(wanted.exchange)
         entries = self._journal.entries(**msgspec.structs.asdict(wanted))
         return {"entries": entries, "last_id": self._journal.last_id}
 
@@ -171,6 +199,22 @@ class Control:
             group: [{"kind": kind.name, "meaning": kind.meaning, "takes": kind.defaults} for kind in kinds]
             for group, kinds in GROUPS.items()
         }
+
+
+def _outage(given: dict[str, Any]) -> Outage:
+    """What was sent, the moments in either form."""
+    try:
+        given |= {name: parse_moment_ms(str(given[name])) for name in ("from", "until") if name in given}
+    except ValueError as error:
+        raise _WrongRequestError(str(error)) from None
+    outage = msgspec.convert(given, Outage)
+    return msgspec.structs.replace(outage, exchange=_exchange_id(outage.exchange))
+
+
+def _exchange_id(name: str) -> str:
+    if name not in EXCHANGES:
+        raise _WrongRequestError(f"no exchange is called {name!r}; there are: {', '.join(EXCHANGES)}")
+    return EXCHANGES[name]
 
 
 def _json(body: object, status: int = 200) -> Response:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
+from http import HTTPStatus
 
 import msgspec
 
@@ -25,21 +26,27 @@ def parse_fault(spec: str | Mapping[str, object]) -> Fault:
         if name not in _SELECTORS and name not in kind.defaults:
             possible = ", ".join((*_SELECTORS[1:], *kind.defaults))
             raise WrongFaultError(f"{kind.name} does not take {name!r}; it takes: {possible}")
-    exchange, route = given.get("exchange"), given.get("route")
-    if exchange is not None and exchange not in EXCHANGES:
-        raise WrongFaultError(f"no exchange is called {exchange!r}; there are: {', '.join(EXCHANGES)}")
-    if route is not None and not (route in {*USES, *TYPES} or str(route).startswith("/") or "*" in str(route)):
+    try:
+        given |= {name: parse_moment_ms(str(given[name])) for name in ("from", "until") if name in given}
+        fault = msgspec.convert({**kind.defaults, **given}, Fault, strict=False)
+    except ValueError as error:
+        raise WrongFaultError(f"{kind.name} cannot be played: {error}") from None
+    _check(fault)
+    return fault
+
+
+def _check(fault: Fault) -> None:
+    """Raises WrongFaultError for words and numbers that mean nothing."""
+    if fault.exchange is not None and fault.exchange not in EXCHANGES:
+        raise WrongFaultError(f"no exchange is called {fault.exchange!r}; there are: {', '.join(EXCHANGES)}")
+    route = fault.route
+    if route is not None and not (route in {*USES, *TYPES} or route.startswith("/") or "*" in route):
         raise WrongFaultError(
             f"no route is called {route!r}; there are: {', '.join(USES)}, a path such as /fapi/v1/klines or"
             f" /products/*/candles, and Hyperliquid's types: {', '.join(TYPES)}"
         )
-    try:
-        for name in ("from", "until"):
-            if name in given:
-                given[name] = parse_moment_ms(str(given[name]))
-        return msgspec.convert({**kind.defaults, **given}, Fault, strict=False)
-    except ValueError as error:
-        raise WrongFaultError(f"{kind.name} cannot be played: {error}") from None
+    if fault.status not in _STATUSES:
+        raise WrongFaultError(f"{fault.status} is no status of an answer with a body")
 
 
 def _fields(spec: str) -> dict[str, object]:
@@ -122,4 +129,5 @@ class Faults:
 
 
 _SELECTORS = ("kind", "exchange", "route", "symbol", "from", "until", "first", "nth", "every", "chance")
+_STATUSES = frozenset(status.value for status in HTTPStatus) - {100, 101, 102, 103, 204, 205, 304}
 _EXAMPLE = "reset,exchange=coinbase,route=candles,first=3"

@@ -76,13 +76,17 @@ class SimulatedHyperliquid:
         """The candles of a coin and where they open. Raises SymbolUnknownError."""
         coin_with_past, grid = self.prelisted(coin, now_ms), self._grids[interval]
         instrument, write = coin_with_past.instrument, old_candle if self._scenario.old_keys else candle
-        kept_ms = self.kept_from_ms(interval, now_ms)
+        kept_ms, late_ms = self.kept_from_ms(interval, now_ms), self._scenario.late_flat_ms
 
         def rows(first_ms: int, last_ms: int, limit: int, *, newest: bool) -> list[bytes]:
             selected = coin_with_past.select(
                 self.market, grid, max(first_ms, kept_ms), last_ms, limit, newest=newest, now_ms=now_ms
             )
-            return [write(instrument, interval, open_ms, next_ms, bar) for open_ms, next_ms, bar in selected]
+            return [
+                write(instrument, interval, open_ms, next_ms, bar)
+                for open_ms, next_ms, bar in selected
+                if bar.trades or not late_ms or next_ms + late_ms <= now_ms
+            ]
 
         return grid, rows
 

@@ -15,6 +15,7 @@ from math import floor, ldexp
 
 from marketdata.simulator.bars import Bar, begun, cut, join
 from marketdata.simulator.grids import DAY_MS, MINUTE_MS
+from marketdata.simulator.outages import Outages
 
 BLOCKS = (1440, 480, 120, 60, 15, 5, 1)
 """Minutes of the blocks that each day is cut into, one out of the other."""
@@ -86,9 +87,14 @@ class Instrument:
 class Market:
     """All prices and trades there ever were and will be, from one seed."""
 
-    def __init__(self, seed: int) -> None:
-        """A market; equal seeds make equal markets."""
+    def __init__(self, seed: int, outages: Outages | None = None, corrected_ms: int = 0) -> None:
+        """A market; equal seeds make equal markets.
+
+        `outages`: when exchanges are off. `corrected_ms`: for how long after its close a candle may still change.
+        """
         self.seed = seed
+        self.outages = Outages() if outages is None else outages
+        self.corrected_ms = corrected_ms
         self._seed = (seed % (1 << 64)).to_bytes(8, "big")
         self._knot = lru_cache(1 << 16)(self._make_knot)
         self._dollars = lru_cache(1 << 15)(self._make_dollars)
@@ -122,6 +128,13 @@ class Market:
         if minute_ms < end_ms:
             pieces.append(begun(self._minute(instrument, minute_ms), end_ms - minute_ms, MINUTE_MS))
         return join(pieces)
+
+    def lived(self, instrument: Instrument, start_ms: int, end_ms: int, now_ms: int) -> Bar | None:
+        """As `bar`, without the time in which the exchange was off; None where that leaves nothing."""
+        start_ms = max(start_ms, instrument.life.listed_ms)
+        end_ms = min(end_ms, instrument.last_ms(now_ms) + 1)
+        spans = self.outages.on(instrument.exchange, start_ms, end_ms)
+        return join([self.bar(instrument, *span, now_ms) for span in spans]) if spans else None
 
     def _whole(self, instrument: Instrument, edges: Sequence[int]) -> list[Bar]:
         """The bars between edges that are all in the past."""

@@ -11,6 +11,7 @@ from marketdata.simulator.coinbase_products import SimulatedCoinbase
 from marketdata.simulator.hyperliquid import HyperliquidSource
 from marketdata.simulator.hyperliquid_meta import SimulatedHyperliquid
 from marketdata.simulator.market import Market
+from marketdata.simulator.outages import Outages
 from marketdata.simulator.scenario import Scenario
 
 DEFAULT_SEED = 1
@@ -28,12 +29,14 @@ class Sources:
     scenario: Scenario
     counts: Callable[[int], Mapping[str, int]]
     """How many symbols each exchange lists at a moment, by exchange id."""
+    outages: Outages | None = None
+    """When its exchanges are off; None: recordings are as they are."""
 
 
 def simulated(seed: int = DEFAULT_SEED, scenario: Scenario | None = None) -> Sources:
     """The seeded market."""
     scenario = scenario or Scenario()
-    market = Market(seed)
+    market = Market(seed, Outages(scenario.outages), scenario.corrected_ms)
     binance, hyperliquid = SimulatedBinance(market, scenario), SimulatedHyperliquid(market, scenario)
     coinbase = SimulatedCoinbase(market, scenario)
 
@@ -52,4 +55,5 @@ def simulated(seed: int = DEFAULT_SEED, scenario: Scenario | None = None) -> Sou
         coinbase=coinbase,
         scenario=scenario,
         counts=counts,
+        outages=market.outages,
     )
