@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 
 import pytest
@@ -83,6 +84,30 @@ def test_fields(listing: Listing) -> None:
     assert of["BTCSTUSDT"].status is Status.PRE_TRADING
     assert of["ODDUSDT_270625"].status is Status.UNKNOWN
     assert (shib.min_quantity, shib.step_size, shib.min_notional) == ("0.001", "0.001", "100")
+
+
+@pytest.mark.parametrize(
+    "contract_type, delivery_ms, ccxt_symbol",
+    [
+        ("TRADIFI_PERPETUAL", 4133404800000, "XAU/USDT:USDT"),
+        (
+            "TRADIFI_PERPETUAL",
+            1798185600000,
+            "XAU/USDT:USDT-261225",
+        ),  # its delisting is announced: ccxt takes it for dated
+        ("PERPETUAL", 1798185600000, "XAU/USDT:USDT"),
+        ("PERPETUAL DELIVERING", 4133404800000, "XAU/USDT:USDT"),
+        ("", 4133404800000, "XAU/USDT:USDT"),
+    ],
+)
+def test_ccxt_goes_by_word_and_delivery_date(
+    sample: Callable[[str], bytes], contract_type: str, delivery_ms: int, ccxt_symbol: str
+) -> None:
+    info = json.loads(sample("binance_futures/exchangeInfo.json"))
+    row = next(row for row in info["symbols"] if row["symbol"] == "XAUUSDT")
+    row |= {"contractType": contract_type, "deliveryDate": delivery_ms}
+    listing = ADAPTER.parse_listing([json.dumps(info).encode()], {"XAUUSDT": Kind.PERPETUAL})
+    assert [one.ccxt_symbol for one in listing.instruments if one.exchange_symbol == "XAUUSDT"] == [ccxt_symbol]
 
 
 def test_candles_keep_digits_columns_and_times(sample: Callable[[str], bytes]) -> None:

@@ -50,6 +50,7 @@ def test_fields(listing: Listing) -> None:
     assert of["ETH-BTC"].min_notional == "0.000016"
     assert of["BTCAUCTION-USD"].base_asset == "BTC"
     assert of["CGLD-USD"].ccxt_symbol == "CELO/USD"
+    assert of["BTCAUCTION-USD"].ccxt_symbol == "BTCAUCTION/USD"  # ccxt, too, takes the base from the id
 
 
 def test_candles_are_turned_round_and_keep_every_digit(sample: Callable[[str], bytes]) -> None:

@@ -190,7 +190,7 @@ def _instrument(draft: ListingDraft, row: _Symbol, known: Kind | None) -> Listed
         base_multiplier=multiplied.factor if multiplied else None,
         quote_asset=row.quoteAsset,
         settle_asset=row.marginAsset,
-        ccxt_symbol=_ccxt_symbol(row, kind),
+        ccxt_symbol=_ccxt_symbol(row),
         status=draft.status(row.status, _STATUS),
         exchange_status=row.status,
         tick_size=_published(filters, "PRICE_FILTER", "tickSize"),  # pricePrecision is not the tick
@@ -226,10 +226,10 @@ def _published(filters: Mapping[str, _Filter], filter_type: str, field: str) -> 
     return value
 
 
-def _ccxt_symbol(row: _Symbol, kind: Kind) -> str | None:
-    if row.contractType not in _CCXT_TYPES:
-        return None
-    expiry = f"-{yymmdd(row.deliveryDate)}" if kind is Kind.FUTURE else ""
+def _ccxt_symbol(row: _Symbol) -> str:
+    """As ccxt 4.5 does: what has neither the word nor the delivery date of a perpetual is dated."""
+    is_perpetual = row.contractType == "PERPETUAL" or row.deliveryDate == 4_133_404_800_000  # 2100-12-25
+    expiry = "" if is_perpetual else f"-{yymmdd(row.deliveryDate)}"
     return f"{row.baseAsset}/{row.quoteAsset}:{row.marginAsset}{expiry}"
 
 
@@ -254,8 +254,6 @@ _KIND = {
         for delivering in ("", " DELIVERING")
     },
 }
-
-_CCXT_TYPES = {"", "PERPETUAL", "TRADIFI_PERPETUAL", "CURRENT_QUARTER", "NEXT_QUARTER"}
 
 _STATUS = {
     "TRADING": Status.TRADING,

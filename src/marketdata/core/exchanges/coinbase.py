@@ -158,7 +158,7 @@ def _instrument(draft: ListingDraft, row: _Product) -> ListedInstrument:
         base_multiplier=multiplied.factor if multiplied else None,
         quote_asset=quote_asset,
         settle_asset=None,
-        ccxt_symbol=f"{_ccxt_code(row.base_currency)}/{_ccxt_code(quote_asset)}",
+        ccxt_symbol=f"{_ccxt_code(base)}/{_ccxt_code(quote_asset)}",
         status=_status(draft, row),
         exchange_status=row.status,
         tick_size=row.quote_increment,
