@@ -65,7 +65,7 @@ class Database:
                 connection = await self._connect()
                 held.push_async_callback(connection.close)
                 driver = (await connection.get_raw_connection()).driver_connection
-                watchdog = asyncio.get_running_loop().call_later(self._deadline_s, _hang_up, driver)
+                watchdog = asyncio.get_running_loop().call_later(self._deadline_s, hang_up, driver)
                 held.callback(watchdog.cancel)
                 async with connection.begin():
                     yield connection
@@ -97,7 +97,7 @@ def _refuse_ended(connection: AdaptedConnection, *_: object) -> None:
         raise DisconnectionError
 
 
-def _hang_up(driver: psycopg.AsyncConnection | None) -> None:
+def hang_up(driver: psycopg.AsyncConnection | None) -> None:
     """Shut the socket of a psycopg connection down, so that whoever waits on it learns of its end."""
     if driver is not None and not driver.closed:
         with socket.socket(fileno=os.dup(driver.fileno())) as wire, suppress(OSError):

@@ -43,6 +43,12 @@ OUTCOMES = ("succeeded", "refused", "failed")
 ALGORITHMS = ("EdDSA",)
 """What a signing key is for, by its JOSE name."""
 
+ROLES = ("api", "syncer", "foreign")
+"""On whose behalf an exchange was asked; `foreign`: by other programs at the same address."""
+
+SILENCES = ("limited", "banned")
+"""Why an exchange is not asked: it has refused us for asking too much, or banned this address."""
+
 
 class Decimals(UserDefinedType[str]):
     """NUMERIC, read and written as text, digit for digit; NUMERIC prints plain notation and keeps trailing zeros."""
@@ -246,6 +252,32 @@ class SigningKeyRow(Row):
     retired_at: Mapped[int | None] = mapped_column(EpochMs)
 
 
+class BudgetBookingRow(Row):
+    """Weight that counts against what an exchange allows this installation: a lease, or what was spent without one."""
+
+    __tablename__ = "budget_bookings"
+    __table_args__ = (_one_of("role", ROLES), Index(None, "exchange"))
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    exchange: Mapped[str]
+    process: Mapped[str]
+    role: Mapped[str]
+    weight: Mapped[int]
+    counts_until: Mapped[int] = mapped_column(EpochMs)
+
+
+class BudgetSilenceRow(Row):
+    """Until when nobody of this installation asks an exchange."""
+
+    __tablename__ = "budget_silences"
+    __table_args__ = (_one_of("kind", SILENCES),)
+
+    exchange: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    silent_until: Mapped[int] = mapped_column(EpochMs)
+    length_ms: Mapped[int]
+
+
 def _table(row: type[Row]) -> Table:
     """The Core table of a declarative model, typed as what it is."""
     table = row.__table__
@@ -261,3 +293,5 @@ SYMBOLS = _table(SymbolRow)
 SYNC_RUNS = _table(SyncRunRow)
 API_CLIENTS = _table(ApiClientRow)
 SIGNING_KEYS = _table(SigningKeyRow)
+BUDGET_BOOKINGS = _table(BudgetBookingRow)
+BUDGET_SILENCES = _table(BudgetSilenceRow)

@@ -1,0 +1,208 @@
+"""One budget per exchange for the whole installation, as one process spends from it."""
+
+import asyncio
+from collections.abc import Callable
+
+from marketdata.core.budget.bookings import Bookings, first_room_s
+from marketdata.core.budget.pool import Ask, BudgetPool, Known, Lease, Role, longest
+from marketdata.core.budget.rule import Rule
+from marketdata.core.budget.silences import Silences
+from marketdata.core.clock import Clock
+from marketdata.core.errors import DatabaseUnavailable, UpstreamBanned, UpstreamRateLimited
+from marketdata.core.models import Budget, ExchangeId
+
+_SHORTEST_SLEEP_S = 0.001
+_MS_PER_S = 1000
+
+
+class ExchangeBudget:
+    """What one process may ask of one exchange: from leases of a pool, from its share without it, or all by itself."""
+
+    def __init__(
+        self,
+        exchange: ExchangeId,
+        budget: Budget,
+        clock: Clock,
+        *,
+        pool: BudgetPool | None = None,
+        role: Role = "api",
+    ) -> None:
+        """`pool`: the books of the installation; None: this process is alone, and everything is its own."""
+        self.exchange_time: Callable[[], int | None] = lambda: None
+        """The exchange's time, epoch ms, not wrong by more than half a second; None: not known (yet)."""
+        self._exchange = exchange
+        self._rule = Rule(budget)
+        self._clock = clock
+        self._pool = pool
+        self._role: Role = role
+        self._own = Bookings()
+        self._foreign = Bookings()  # used while no pool counts what other programs use
+        self._lease: Lease | None = None
+        self._silences = Silences()
+        self._exhausted_until = 0.0
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    @property
+    def limit(self) -> int:
+        """How much we allow ourselves in a window: a part of what the exchange allows."""
+        return self._rule.limit
+
+    @property
+    def used(self) -> int:
+        """How much of it is booked now, by all processes of the installation as far as known."""
+        now, known = self._clock.monotonic(), self._known()
+        if self._leases() and known is not None:
+            return known.everyone.active(now)
+        return sum(bookings.active(now) for bookings in self._all_held(known))
+
+    @property
+    def banned_until_ms(self) -> int | None:
+        """Until when the exchange bans this address, epoch ms of the local clock; None: it does not."""
+        self._hear()
+        left_s = self._silences.left_s("banned", self._clock.monotonic())
+        return self._clock.now_ms() + round(left_s * _MS_PER_S) if left_s else None
+
+    async def spend(self, weight: int) -> None:
+        """Book `weight` and return; whoever has spent sends its request at once.
+
+        Waits only for the pace of a bucket, at most two seconds, and for the books, a fraction of a second; first come,
+        first served. Raises UpstreamRateLimited when there is no room, with the time until there will be,
+        UpstreamBanned, and DatabaseUnavailable when the books have never been seen: a ban may stand in them.
+        """
+        self._heed()
+        if not self._waiting and self._take(weight):
+            return
+        began = self._clock.monotonic()
+        self._check_patience(self._wait_in_line_s(weight), began)
+        self._waiting += weight
+        try:
+            async with self._turn:
+                while not self._take(weight):
+                    wait_s = self._check_patience(self._wait_s(weight), began)
+                    if wait_s:
+                        await self._clock.sleep(max(wait_s, _SHORTEST_SLEEP_S))
+                    elif self._pool is not None and self._pool.is_reachable:
+                        await self._renew(self._pool, weight)
+                    self._heed()
+        finally:
+            self._waiting -= weight
+
+    def reported(self, used: int, sent_at: float | None = None) -> None:
+        """Take note of what the exchange says that this address has used of its present window.
+
+        `sent_at`: when the request was sent whose answer says so, in seconds of the monotonic clock.
+        """
+        now, known = self._clock.monotonic(), self._known()
+        age_s = self._rule.arrival_s if sent_at is None else now - sent_at
+        counts_for_s = self._rule.report_counts_for_s(self.exchange_time(), age_s)
+        if counts_for_s is None:
+            return
+        if self._pool is not None and self._leases() and known is not None:
+            if self._lease is not None:
+                self._lease.left = max(0, min(self._lease.left, self.limit - used))
+            if used >= self.limit:
+                self._exhausted_until = max(self._exhausted_until, now + counts_for_s)
+            if used > known.everyone.active(now):
+                self._pool.report(self._exchange, used, now + counts_for_s)
+        else:
+            excess = used - sum(bookings.active(now) for bookings in self._all_held(known))
+            if excess > 0:
+                self._foreign.add(now + counts_for_s, excess)
+
+    async def silence(self, error: UpstreamRateLimited | UpstreamBanned) -> None:
+        """Let nobody of the installation ask the exchange until the time that `error` tells, or for a while."""
+        exchange_ms = self.exchange_time()
+        begun = self._silences.begin(
+            error, self._clock.monotonic(), self._clock.now_ms() if exchange_ms is None else exchange_ms
+        )
+        if begun is not None and self._pool is not None:
+            await self._pool.silence(self._exchange, *begun)
+
+    def _known(self) -> Known | None:
+        return None if self._pool is None else self._pool.known(self._exchange)
+
+    def _leases(self) -> bool:
+        """Whether it spends from leases."""
+        return self._pool is not None and self._pool.is_reachable
+
+    def _all_held(self, known: Known | None) -> tuple[Bookings, ...]:
+        """All that this process knows to be booked, when it reckons by itself."""
+        return (self._own, self._foreign) if known is None else (self._own, self._foreign, known.others)
+
+    def _hear(self) -> None:
+        known = self._known()
+        if known is not None and known.silences:
+            self._silences.learn(known.silences)
+
+    def _heed(self) -> None:
+        """Ask nothing during a silence, nor before it is known whether there is one."""
+        if self._pool is not None and self._known() is None:
+            raise DatabaseUnavailable("what was asked of the exchanges lately is not known before the database is")
+        self._hear()
+        now = self._clock.monotonic()
+        if left_s := self._silences.left_s("banned", now):
+            raise UpstreamBanned(self._exchange, self._clock.now_ms() + round(left_s * _MS_PER_S))
+        if left_s := self._silences.left_s("limited", now):
+            raise UpstreamRateLimited(self._exchange, left_s)
+
+    def _take(self, weight: int) -> bool:
+        """Whether `weight` could be spent without asking anybody; it is then."""
+        now = self._clock.monotonic()
+        if self._leases():
+            if self._lease is None or not self._lease.spend(weight, now):
+                return False
+        elif self._wait_s(weight) != 0:
+            return False
+        ends_at = now + self._rule.counts_for_s(self.exchange_time())
+        self._own.add(ends_at, weight)
+        if self._pool is not None and not self._leases():
+            self._pool.record(self._exchange, self._role, ends_at, weight)
+        return True
+
+    async def _renew(self, pool: BudgetPool, weight: int) -> None:
+        """Lease anew; when the books cannot be reached, the share is what is left."""
+        self._lease = None
+        counts_for_s = self._rule.counts_for_s(self.exchange_time(), self._rule.lease_s)
+        try:
+            self._lease = await pool.lease(self._exchange, Ask(self._rule, self._role, weight, counts_for_s))
+        except DatabaseUnavailable:
+            return
+
+    def _wait_s(self, weight: int) -> float | None:
+        """The seconds until there should be room for `weight`; None: there never will be."""
+        now, known = self._clock.monotonic(), self._known()
+        if known is None:
+            return first_room_s(now, self.limit, weight, *self._all_held(None))
+        if self._leases():
+            left = 0 if self._lease is None else self._lease.left  # given back when there is a new one
+            room_s = known.first_room_s(self._rule, self._role, weight - left, now)
+            return longest((room_s, max(0.0, self._exhausted_until - now)))
+        return longest(
+            (
+                first_room_s(now, self._most(), weight, self._own),
+                first_room_s(now, self.limit, weight, *self._all_held(known)),
+            )
+        )
+
+    def _wait_in_line_s(self, weight: int) -> float | None:
+        """The same behind all who wait; whenever they fill the allowance, that takes a window more."""
+        most = self._most()
+        windows, rest = divmod(self._waiting + weight - 1, most) if most >= weight else (0, weight - 1)
+        wait_s = self._wait_s(rest + 1)
+        return None if wait_s is None else wait_s + windows * self._rule.window_s
+
+    def _most(self) -> int:
+        """The most that this process could ever spend in a window."""
+        if self._pool is None:
+            return self.limit
+        if not self._leases():
+            return self.limit // self._pool.processes
+        return self._rule.api_limit if self._role == "api" else self.limit
+
+    def _check_patience(self, wait_s: float | None, began: float) -> float:
+        """The wait, if it is not too long for a caller who has waited since `began`."""
+        waited_s = self._clock.monotonic() - began
+        if wait_s is None or (wait_s and waited_s + wait_s > self._rule.patience_s):
+            raise UpstreamRateLimited(self._exchange, wait_s)
+        return wait_s

@@ -1,0 +1,334 @@
+import asyncio
+import math
+from typing import Any, override
+
+import pytest
+
+from marketdata.core.budget import ExchangeBudget
+from marketdata.core.clock import ManualClock
+from marketdata.core.errors import DatabaseUnavailable, UpstreamBanned, UpstreamRateLimited
+from marketdata.core.exchanges import get_adapter
+from marketdata.core.models import Budget, ExchangeId
+from tests.core.budget.books import Books, Process
+
+T0 = 1767225600000  # the beginning of a minute
+WINDOW = Budget(limit=100, window_s=60, window="sliding")
+MINUTE = Budget(limit=100, window_s=60, window="fixed")
+BUCKET = get_adapter("coinbase").capabilities.budget
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(T0)
+
+
+class Unhurried(ManualClock):
+    """Lets all others get as far as they can before it moves."""
+
+    @override
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+        await super().sleep(seconds)
+
+
+def make(clock: ManualClock, budget: Budget = WINDOW, **more: Any) -> ExchangeBudget:
+    one = ExchangeBudget(ExchangeId("some"), budget, clock, **more)
+    one.exchange_time = clock.now_ms
+    return one
+
+
+async def refusal(budget: ExchangeBudget, weight: int) -> float | None:
+    """The wait that a caller is told, who is not served."""
+    with pytest.raises(UpstreamRateLimited) as caught:
+        await budget.spend(weight)
+    return caught.value.retry_after_s
+
+
+async def test_alone_it_spends_the_allowance_and_then_says_how_long(clock: ManualClock) -> None:
+    budget = make(clock)
+    assert (budget.limit, budget.used) == (80, 0)
+    await budget.spend(50)
+    clock.advance(20_000)
+    await budget.spend(30)
+    assert budget.used == 80
+    assert await refusal(budget, 1) == 45
+    assert await refusal(budget, 51) == 65
+    assert clock.now_ms() == T0 + 20_000  # nobody waited
+    clock.advance(45_000)
+    assert budget.used == 30
+    await budget.spend(50)
+    assert budget.used == 80
+
+
+async def test_a_minute_s_budget_is_there_again_when_the_minute_has_surely_begun(clock: ManualClock) -> None:
+    budget = make(clock, MINUTE)
+    clock.advance(30_000)
+    await budget.spend(80)
+    assert await refusal(budget, 1) == 30.5
+    clock.advance(30_499)
+    assert await refusal(budget, 1) == pytest.approx(0.001)
+    clock.advance(1)
+    await budget.spend(80)
+
+
+async def test_what_is_more_than_the_whole_allowance_is_never_asked(clock: ManualClock) -> None:
+    assert await refusal(make(clock), 81) is None
+
+
+async def test_the_pace_of_a_bucket_is_waited_for_in_turn_and_the_rest_refused_at_once() -> None:
+    clock = Unhurried(T0)
+    budget, served = make(clock, BUCKET), []
+
+    async def ask(number: int) -> None:
+        await budget.spend(1)
+        served.append((number, clock.now_ms() - T0))
+
+    outcomes = await asyncio.gather(*(ask(number) for number in range(40)), return_exceptions=True)
+    assert served == [(number, 0) for number in range(12)] + [(number, 1500) for number in range(12, 24)]
+    refused = outcomes[24:]
+    assert all(isinstance(one, UpstreamRateLimited) and one.retry_after_s == 3 for one in refused)
+
+
+async def test_a_caller_s_patience_is_counted_from_when_it_came(clock: ManualClock) -> None:
+    budget = make(clock, Budget(limit=5, window_s=1, window="bucket", burst=10))  # 8 in two seconds
+    for _ in range(8):
+        await budget.spend(1)
+        clock.advance(100)
+    await asyncio.gather(*(budget.spend(1) for _ in range(8)))
+    assert clock.now_ms() == T0 + 2700
+    assert await refusal(make(clock, Budget(limit=1, window_s=3, window="bucket", burst=1)), 2) is None
+
+
+async def test_one_who_gives_up_waiting_leaves_its_place_to_the_next(clock: ManualClock) -> None:
+    budget = make(clock, BUCKET)
+    await budget.spend(12)
+    first, second = asyncio.create_task(budget.spend(12)), asyncio.create_task(budget.spend(1))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert budget.used == 1
+
+
+async def test_a_silence_is_kept_and_told(clock: ManualClock) -> None:
+    budget = make(clock)
+    await budget.silence(UpstreamRateLimited(ExchangeId("some"), 7))
+    assert await refusal(budget, 1) == 7
+    assert budget.banned_until_ms is None
+    clock.advance(7000)
+    await budget.spend(1)
+
+
+async def test_a_ban_is_counted_in_the_exchange_s_time(clock: ManualClock) -> None:
+    budget = make(clock)
+    budget.exchange_time = lambda: clock.now_ms() + 600_000  # the local clock is ten minutes slow
+    await budget.silence(UpstreamBanned(ExchangeId("some"), T0 + 600_000 + 30_000))
+    assert budget.banned_until_ms == T0 + 30_500
+    clock.advance(30_499)
+    with pytest.raises(UpstreamBanned) as caught:
+        await budget.spend(1)
+    assert caught.value.until_ms == T0 + 30_500
+    clock.advance(1)
+    await budget.spend(1)
+    banned_until_ms: int | None = budget.banned_until_ms
+    assert banned_until_ms is None
+
+
+async def test_without_the_exchange_s_time_a_ban_is_counted_in_ours(clock: ManualClock) -> None:
+    budget = make(clock)
+    budget.exchange_time = lambda: None
+    await budget.silence(UpstreamBanned(ExchangeId("some"), T0 + 30_000))
+    assert budget.banned_until_ms == T0 + 30_500
+
+
+async def test_those_who_wait_hear_of_a_silence(clock: ManualClock) -> None:
+    budget = make(clock, BUCKET)
+    await budget.spend(12)
+    waiting = asyncio.create_task(budget.spend(1))
+    await asyncio.sleep(0)
+    await budget.silence(UpstreamBanned(ExchangeId("some"), None))
+    with pytest.raises(UpstreamBanned):
+        await waiting
+
+
+async def test_what_others_at_the_address_use_is_left_to_them(clock: ManualClock) -> None:
+    budget = make(clock, MINUTE)
+    clock.advance(10_000)
+    await budget.spend(10)
+    budget.reported(10)
+    await budget.spend(10)
+    budget.reported(60)
+    assert budget.used == 60
+    budget.reported(30)  # an older answer that comes late
+    assert budget.used == 60
+    await budget.spend(20)
+    assert await refusal(budget, 1) == 50.5
+    clock.advance(50_500)
+    assert budget.used == 0
+
+
+async def test_a_report_of_another_minute_is_not_believed(clock: ManualClock) -> None:
+    budget = make(clock, MINUTE)
+    clock.advance(61_000)
+    budget.reported(80, sent_at=0.4)
+    assert budget.used == 0
+    budget.reported(80)  # it may have been sent five seconds ago
+    assert budget.used == 0
+    budget.reported(80, sent_at=60.6)
+    assert budget.used == 80
+
+
+class TestShared:
+    """Several processes of one installation."""
+
+    @pytest.fixture
+    def books(self, clock: ManualClock) -> Books:
+        return Books(clock)
+
+    async def test_a_block_is_leased_and_spent_without_asking_again(self, clock: ManualClock, books: Books) -> None:
+        budget = make(clock, pool=books.process())
+        for _ in range(4):
+            await budget.spend(1)
+        assert books.leases == 1
+        assert budget.used == 4
+        await budget.spend(1)
+        assert books.leases == 2
+        await budget.spend(30)  # more than a block
+        assert budget.used == 35
+
+    async def test_what_was_not_spent_in_time_is_given_back(self, clock: ManualClock, books: Books) -> None:
+        pool = books.process()
+        budget = make(clock, pool=pool)
+        await budget.spend(1)
+        clock.advance(999)
+        await budget.spend(1)
+        assert (books.leases, budget.used) == (1, 4)
+        clock.advance(1)
+        pool.look()
+        assert budget.used == 2
+        await budget.spend(1)
+        assert (books.leases, budget.used) == (2, 6)
+
+    async def test_api_callers_leave_a_tenth_to_the_syncer(self, clock: ManualClock, books: Books) -> None:
+        one, other = (make(clock, pool=books.process()) for _ in range(2))
+        syncer = make(clock, pool=books.process(), role="syncer")
+        for _ in range(36):
+            await one.spend(1)
+            await other.spend(1)
+        assert await refusal(one, 1) == await refusal(other, 1) == 66
+        await syncer.spend(8)
+        assert syncer.used == 80
+        assert await refusal(syncer, 1) == 66
+        clock.advance(66_000)
+        await syncer.spend(80)  # it may use all that is free
+        books.processes[0].look()
+        assert await refusal(one, 1) == 66
+
+    async def test_those_who_are_refused_cost_no_look(self, clock: ManualClock, books: Books) -> None:
+        one, other = (make(clock, pool=books.process()) for _ in range(2))
+        await one.spend(70)
+        for weight in (50, 40, 3, 50):
+            assert await refusal(other, weight) == 66
+        assert books.leases == 2
+        await other.spend(2)
+
+    async def test_an_open_lease_counts_as_room_for_a_larger_one(self, clock: ManualClock, books: Books) -> None:
+        budget = make(clock, pool=books.process())
+        await budget.spend(65)
+        await budget.spend(3)
+        assert budget.used == 69  # one of a block of four is left
+        await budget.spend(4)
+        assert budget.used == 72
+
+    async def test_many_at_once_are_served_in_turn(self, clock: ManualClock, books: Books) -> None:
+        budget = make(clock, pool=books.process())
+        outcomes = await asyncio.gather(*(budget.spend(1) for _ in range(100)), return_exceptions=True)
+        assert outcomes[:72] == [None] * 72
+        assert all(isinstance(one, UpstreamRateLimited) and one.retry_after_s == 66 for one in outcomes[72:])
+        assert books.leases == 18
+
+    async def test_a_silence_reaches_the_others(self, clock: ManualClock, books: Books) -> None:
+        one, other = (make(clock, pool=books.process()) for _ in range(2))
+        await other.spend(1)
+        await one.silence(UpstreamBanned(ExchangeId("some"), None))
+        with pytest.raises(UpstreamBanned):
+            await other.spend(1)
+        assert other.banned_until_ms == T0 + 120_000
+        assert make(clock, pool=books.process()).banned_until_ms == T0 + 120_000
+
+    async def test_before_the_books_were_ever_seen_nothing_is_asked(self, clock: ManualClock, books: Books) -> None:
+        books.is_up = False
+        budget = make(clock, pool=Process(books))
+        with pytest.raises(DatabaseUnavailable):
+            await budget.spend(1)
+        assert budget.banned_until_ms is None
+        assert budget.used == 0
+
+    async def test_without_the_books_each_goes_on_with_an_equal_share(self, clock: ManualClock, books: Books) -> None:
+        one, other = (make(clock, pool=books.process()) for _ in range(2))
+        syncer = make(clock, pool=books.process(), role="syncer")
+        books.is_up = False
+        for budget in (one, other, syncer):
+            for _ in range(26):
+                await budget.spend(1)
+            assert await refusal(budget, 1) == 65
+            assert await refusal(budget, 27) is None
+        assert books.rows == []
+
+    async def test_without_the_books_what_was_used_before_still_counts(self, clock: ManualClock, books: Books) -> None:
+        one, other = (make(clock, pool=books.process()) for _ in range(2))
+        await one.spend(10)
+        await other.spend(60)
+        books.processes[0].look()
+        books.is_up = False
+        for process in books.processes:
+            process.look()
+        await one.spend(10)
+        assert one.used == 80
+        assert await refusal(one, 1) == 65  # though it has used but half of its share
+        assert await refusal(other, 20) == 65  # more than its share, even as one
+        clock.advance(66_000)
+        await one.spend(40)
+        await other.spend(40)
+
+    async def test_back_at_the_books_it_writes_what_it_used_without_them(
+        self, clock: ManualClock, books: Books
+    ) -> None:
+        one, other = (make(clock, pool=books.process()) for _ in range(2))
+        books.is_up = False
+        for budget in (one, other):
+            await budget.spend(30)
+        books.is_up = True
+        for process in books.processes * 2:
+            process.look()
+        assert one.used == other.used == 60
+        assert await refusal(one, 13) == 65
+        await one.spend(12)
+
+    async def test_a_report_beyond_the_books_is_handed_on(self, clock: ManualClock, books: Books) -> None:
+        pool = books.process()
+        budget = make(clock, MINUTE, pool=pool)
+        clock.advance(10_000)
+        await budget.spend(1)
+        budget.reported(4, sent_at=10.0)
+        assert pool.reported == []
+        budget.reported(50, sent_at=10.0)
+        assert pool.reported == [(50, 60.5)]
+
+    async def test_a_report_that_shows_the_end_stops_it_at_once(self, clock: ManualClock, books: Books) -> None:
+        budget = make(clock, MINUTE, pool=books.process())
+        clock.advance(10_000)
+        await budget.spend(1)
+        budget.reported(78, sent_at=10.0)
+        await budget.spend(2)
+        budget.reported(80, sent_at=10.0)
+        assert await refusal(budget, 1) == 50.5
+        assert books.leases == 1
+        clock.advance(50_500)
+        await budget.spend(1)
+
+    async def test_one_who_waits_at_the_books_sees_when_they_are_gone(self, clock: ManualClock, books: Books) -> None:
+        budget = make(clock, pool=books.process())
+        books.is_up = False
+        outcomes = await asyncio.gather(*(budget.spend(1) for _ in range(90)), return_exceptions=True)
+        assert outcomes[:80] == [None] * 80
+        assert math.isclose(sum(isinstance(one, UpstreamRateLimited) for one in outcomes), 10)
