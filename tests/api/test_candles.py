@@ -255,6 +255,7 @@ async def test_the_unit_of_volume_has_the_factor(market: Market) -> None:
                     "limit",
                     "order",
                     "include_partial",
+                    "include_prelisting",
                     "numbers",
                     "time_format",
                     "format",
@@ -325,7 +326,7 @@ async def test_refusals_help_to_mend_the_request(market: Market, path: str, expe
         ("include_partial=yes", "invalid-parameter"),
         ("numbers=float", "invalid-parameter"),
         ("time_format=unix", "invalid-parameter"),
-        ("include_prelisting=true", "unknown-parameter"),
+        ("include_prelisting=1", "invalid-parameter"),
         ("&".join(f"a{number}=1" for number in range(200)), "invalid-request"),
     ],
 )
@@ -343,6 +344,31 @@ async def test_accept_in_several_lines(market: Market) -> None:
         headers = [token, *(("Accept", line) for line in lines)]
         answer = await market.http.get("/v1/candles/coinbase/BTC-USD/1h?limit=1", headers=headers)
         assert answer.headers["content-type"] == expected
+
+
+async def test_made_up_candles_are_left_out_unless_asked_for(market: Market) -> None:
+    path = "/v1/candles/hyperliquid/BTC-USDC-PERP/1d?start=2019-01-01T00:00:00Z&limit=5000"
+    real = (await market.get(path)).json()
+    (warning,) = real["warnings"]
+    assert warning["code"] == "prelisting-omitted"
+    assert real["page"]["complete"] is True
+    assert real["data"][0]["open_time"] == warning["end"]
+    assert real["data"][0]["trades"] > 0
+    whole = (await market.get(f"{path}&include_prelisting=true")).json()
+    assert whole["warnings"] == []
+    assert whole["data"][warning["count"] :] == real["data"]
+    made_up = whole["data"][: warning["count"]]
+    assert (made_up[0]["open_time"], made_up[-1]["close_time"]) == (warning["start"], warning["end"])
+    assert {row["trades"] for row in made_up} == {0}
+    table = await market.get(f"{path}&format=csv")
+    assert table.headers["marketdata-complete"] == "true"
+    assert table.headers["marketdata-warnings"].startswith(f"prelisting-omitted;start={warning['start']};")
+
+
+async def test_a_cursor_keeps_that_made_up_candles_were_asked_for(market: Market) -> None:
+    path = "/v1/candles/hyperliquid/BTC-USDC-PERP/1d?start=2019-01-01T00:00:00Z&limit=3&include_prelisting=true"
+    following = (await market.get(path)).json()["page"]["next"]
+    assert {row["trades"] for row in (await market.get(following)).json()["data"]} == {0}
 
 
 async def test_flags_in_the_spelling_of_python(market: Market) -> None:

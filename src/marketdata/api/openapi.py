@@ -136,6 +136,13 @@ def _shared_parameters() -> list[Document]:
     return [
         _query("include_partial", {"type": "boolean", "default": False}, "The candle that is still forming, too."),
         _query(
+            "include_prelisting",
+            {"type": "boolean", "default": False},
+            "The candles, too, that the exchange makes up for the time before an instrument's first traded day (see"
+            " `makes_up_prelisting` of `/v1/exchanges`). Without it they are left out, with the warning"
+            " `prelisting-omitted`.",
+        ),
+        _query(
             "numbers",
             {"type": "string", "enum": NUMBERS, "default": "string"},
             "`string`: exact decimal text; `number`: the same digits as JSON numbers, which most readers round. CSV has"

@@ -68,6 +68,7 @@ WARNINGS: Mapping[str, str] = {
     "no-longer-served": "The exchange no longer has a part of the range",
     "search-bounded": "The newest candles were looked for only as far back as one answer may cost",
     "gaps-truncated": "There are more gaps than one answer lists",
+    "prelisting-omitted": "Candles that the exchange made up for the time before the first traded day are left out",
 }
 """Every code of a candle answer's warnings with its title."""
 

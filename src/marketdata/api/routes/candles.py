@@ -30,7 +30,7 @@ LATEST_PATH: Final = f"{CANDLES_PATH}/latest"
 MAX_LIMIT: Final = 5000
 DEFAULT_LIMIT: Final = 500
 
-LATEST_PARAMETERS: Final = ("include_partial", "numbers", "time_format", "format")
+LATEST_PARAMETERS: Final = ("include_partial", "include_prelisting", "numbers", "time_format", "format")
 CANDLES_PARAMETERS: Final = ("start", "end", "limit", "order", *LATEST_PARAMETERS, "cursor")
 
 _REPLACED: Final = CandleWarning(
@@ -104,6 +104,7 @@ def _range(symbol: Symbol, interval: Interval, values: Mapping[str, str]) -> Can
         limit=parse_limit(values["limit"], MAX_LIMIT) if "limit" in values else DEFAULT_LIMIT,
         order=parse_choice("order", values.get("order", "asc"), ORDERS),
         include_partial=parse_flag("include_partial", values.get("include_partial", "false")),
+        include_prelisting=parse_flag("include_prelisting", values.get("include_prelisting", "false")),
     )
 
 
