@@ -6,11 +6,13 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from marketdata.core.models import Candle, Interval
-from marketdata.simulator.sources import Sources
+from marketdata.simulator.outages import Outage
+from marketdata.simulator.scenario import Scenario
+from marketdata.simulator.sources import Sources, simulated
 from marketdata.simulator.truth import truth
 from tests.simulator.conftest import NOW_MS
 
@@ -18,6 +20,28 @@ QUIET = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 MARCH_2019_MS = 1_551_398_400_000
+MINUTE_MS = 60_000
+
+
+def troubles() -> Scenario:
+    """Outages of all lengths, at all distances from now, and one now; and candles that are late or corrected."""
+    this_minute = NOW_MS - NOW_MS % MINUTE_MS
+    outages = [
+        Outage(exchange="binance_futures", from_ms=this_minute - MINUTE_MS, until_ms=this_minute + 5 * MINUTE_MS)
+    ]
+    for exchange in ("binance_futures", "hyperliquid", "coinbase"):
+        for power in range(2, 22):
+            from_ms = this_minute - 2**power * MINUTE_MS
+            outages.append(
+                Outage(exchange=exchange, from_ms=from_ms, until_ms=from_ms + (2**power // 5 + 2) * MINUTE_MS)
+            )
+    return Scenario(limits=False, outages=tuple(outages), late_flat_ms=150_000, corrected_ms=200_000)
+
+
+@pytest.fixture(scope="module", params=[Scenario(limits=False), troubles()], ids=["well", "troubled"])
+def sources(request: pytest.FixtureRequest) -> Sources:
+    """The market of the default seed, on a usual day and on a bad one."""
+    return simulated(scenario=request.param)
 
 
 @st.composite
@@ -74,6 +98,8 @@ async def test_binance(
     st.sampled_from(["BTC", "MATIC", "kPEPE", "@107", "PURR/USDC", "xyz:TSLA", "hyna:BTC"]),
     ranges(["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d", "3d", "1w", "1M"]),
 )
+@example("kPEPE", (Interval.MIN_1, NOW_MS - 20 * MINUTE_MS, NOW_MS))
+@example("BTC", (Interval.MIN_1, NOW_MS - 20 * MINUTE_MS, NOW_MS))
 async def test_hyperliquid(
     simulator: httpx2.AsyncClient, sources: Sources, coin: str, asked: tuple[Interval, int, int]
 ) -> None:
@@ -102,6 +128,7 @@ async def test_hyperliquid(
     st.sampled_from(["BTC-USD", "SHIB-USD", "CRV-EUR", "BTC-USDC", "CBETH-ETH"]),
     ranges(["1m", "5m", "15m", "1h", "6h", "1d"]),
 )
+@example("BTC-USD", (Interval.MIN_1, NOW_MS - 20 * MINUTE_MS, NOW_MS))
 async def test_coinbase(
     simulator: httpx2.AsyncClient, sources: Sources, product: str, asked: tuple[Interval, int, int]
 ) -> None:

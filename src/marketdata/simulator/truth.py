@@ -7,9 +7,10 @@ opens are counted by the calendar, and each candle is made by itself.
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 
 from marketdata.core.models import DAY_MS, Candle, Interval
-from marketdata.simulator.bars import Bar
+from marketdata.simulator.bars import Bar, join
 from marketdata.simulator.binance_info import SimulatedBinance
 from marketdata.simulator.coinbase_products import SimulatedCoinbase
 from marketdata.simulator.decimals import one_decimal, padded, short, significant
@@ -36,10 +37,11 @@ def truth(
 ) -> list[Candle]:
     """The candles with `start_ms ≤ open_time < end_ms` that the exchange serves at `now_ms`, the forming one too.
 
-    Numbers are the text that a faithful reader has of them. Without `prelisting`, those that closed before the first
+    Numbers are the text that a faithful reader has of them. What is late or still to be corrected then is as it is
+    served; its final value is the truth of a later moment. Without `prelisting`, those that closed before the first
     traded day began are left out, which only Hyperliquid has. It holds for the default scenario with any
-    `ending_percent`, `prelisted_days` and limits. Raises LookupError for what is not listed or closed at that moment,
-    TypeError for recordings.
+    `ending_percent`, `prelisted_days`, outages, `late_flat_ms`, `corrected_ms` and limits. Raises LookupError for what
+    is not listed or closed at that moment, TypeError for recordings.
     """
     source = _source(sources, exchange)
     instrument = source.instrument(exchange_symbol, now_ms)
@@ -54,12 +56,21 @@ def truth(
         if not prelisting:
             traded_ms = first_traded_day_ms(sources, exchange, exchange_symbol, now_ms)
             begins_ms = _NEVER_MS if traded_ms is None else max(begins_ms, traded_ms)
+    late_ms = sources.scenario.late_flat_ms if exchange == "hyperliquid" else 0
     candles = []
     for open_ms, close_ms in spans:
-        if close_ms <= begins_ms or not instrument.life.listed_ms <= now_ms or open_ms > instrument.last_ms(now_ms):
+        if close_ms <= begins_ms or not instrument.life.listed_ms <= now_ms:
             continue
-        bar = bar_of(open_ms, close_ms, now_ms)
-        if bar.trades or exchange != "coinbase":
+        seen_ms = _seen_ms(sources, exchange, interval, (open_ms, close_ms), now_ms)
+        pieces = [
+            bar_of(start_ms, end_ms, seen_ms)
+            for start_ms, end_ms in _on(sources, exchange, open_ms, close_ms)
+            if end_ms > begins_ms and max(start_ms, begins_ms) <= instrument.last_ms(seen_ms)
+        ]
+        if not pieces:
+            continue
+        bar = join(pieces)
+        if bar.trades or (exchange != "coinbase" and not (late_ms and now_ms < close_ms + late_ms)):
             candle = _WRITERS[exchange](instrument, open_ms, close_ms, bar)
             candle.is_closed = close_ms <= now_ms
             candles.append(candle)
@@ -73,6 +84,23 @@ def first_traded_day_ms(sources: Sources, exchange: str, exchange_symbol: str, n
     listed_ms = instrument.life.listed_ms
     days = range(listed_ms - listed_ms % DAY_MS, instrument.last_ms(now_ms) + 1, DAY_MS)
     return next((day for day in days if source.market.bar(instrument, day, day + DAY_MS, now_ms).trades), None)
+
+
+def _on(sources: Sources, exchange: str, open_ms: int, close_ms: int) -> list[tuple[int, int]]:
+    """The parts of a span in which the exchange was on: from each edge of an outage to the next."""
+    off = [(outage.from_ms, outage.until_ms) for outage in sources.outages or () if outage.exchange == exchange]
+    edges = {edge for outage in off for edge in outage if open_ms < edge < close_ms}
+    parts = pairwise(sorted({open_ms, close_ms, *edges}))
+    return [(start, end) for start, end in parts if not any(begin <= start and end <= over for begin, over in off)]
+
+
+def _seen_ms(sources: Sources, exchange: str, interval: Interval, span: tuple[int, int], now_ms: int) -> int:
+    """As of when a candle is served: a while ago if it is one of the last two that closed and still to be corrected."""
+    open_ms, close_ms = span
+    earlier_ms = now_ms - sources.scenario.corrected_ms
+    if not earlier_ms < close_ms <= now_ms or len(list(_spans(exchange, interval, close_ms, now_ms + 1))) > 2:
+        return now_ms
+    return max(open_ms, earlier_ms)
 
 
 def _source(sources: Sources, exchange: str) -> SimulatedBinance | SimulatedHyperliquid | SimulatedCoinbase:
