@@ -48,6 +48,8 @@ class Scenario:
     """Whether Hyperliquid's months are calendar months; else 30 days."""
     collateral_tokens: bool = True
     """Whether Hyperliquid's universes tell their collateral; those of 2025-08 and before do not."""
+    cdn: bool = True
+    """Whether a cache stands before Coinbase."""
     float_noise: bool = False
     """Whether Coinbase's volumes carry the noise of binary floats, as old ones do: `4.727521520000001`."""
     newest_lag_ms: int = 0

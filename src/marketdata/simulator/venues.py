@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from marketdata.simulator.answers import Exchange, Failing, Limits, Unlimited, unknown_failure
 from marketdata.simulator.binance_futures import BinanceFutures
 from marketdata.simulator.binance_limits import BinanceLimits
+from marketdata.simulator.cdn import Cdn
 from marketdata.simulator.coinbase import Coinbase
 from marketdata.simulator.coinbase_limits import CoinbaseLimits
 from marketdata.simulator.hyperliquid import Hyperliquid
@@ -27,8 +28,9 @@ class Venue:
 def venues(sources: Sources) -> tuple[Venue, ...]:
     """The exchanges with what `sources` have of them, their ledgers empty."""
     scenario = sources.scenario
+    coinbase = Coinbase(sources.coinbase)
     return (
         Venue("binance", "binance_futures", BinanceFutures(sources.binance), BinanceLimits(scenario)),
         Venue("hyperliquid", "hyperliquid", Hyperliquid(sources.hyperliquid), HyperliquidLimits(scenario)),
-        Venue("coinbase", "coinbase", Coinbase(sources.coinbase), CoinbaseLimits(scenario)),
+        Venue("coinbase", "coinbase", Cdn(coinbase) if scenario.cdn else coinbase, CoinbaseLimits(scenario)),
     )
