@@ -100,6 +100,7 @@ async def test_binance(
 )
 @example("kPEPE", (Interval.MIN_1, NOW_MS - 20 * MINUTE_MS, NOW_MS))
 @example("BTC", (Interval.MIN_1, NOW_MS - 20 * MINUTE_MS, NOW_MS))
+@example("BTC", (Interval.MIN_3, NOW_MS - 60 * MINUTE_MS, NOW_MS))
 async def test_hyperliquid(
     simulator: httpx2.AsyncClient, sources: Sources, coin: str, asked: tuple[Interval, int, int]
 ) -> None:
