@@ -30,7 +30,7 @@ def troubles() -> Scenario:
         Outage(exchange="binance_futures", from_ms=this_minute - MINUTE_MS, until_ms=this_minute + 5 * MINUTE_MS)
     ]
     for exchange in ("binance_futures", "hyperliquid", "coinbase"):
-        for power in range(2, 22):
+        for power in range(3, 22):
             from_ms = this_minute - 2**power * MINUTE_MS
             outages.append(
                 Outage(exchange=exchange, from_ms=from_ms, until_ms=from_ms + (2**power // 5 + 2) * MINUTE_MS)
