@@ -68,7 +68,7 @@ async def check(platform: Platform, sources: Sources, clock: ManualClock, asked:
     # where buckets without a trade are left out, the last `limit` rows reach further back
     spare = 2 * limit + 60 if get_adapter(exchange).capabilities.omits_empty else 2
     floor = start if start is not None else max(0, until - (limit + spare) * interval.max_duration_ms)
-    rows = truth(sources, exchange, symbol, interval, floor, until, clock.now_ms())
+    rows = truth(sources, exchange, symbol, interval, floor, until, clock.now_ms(), prelisting=False)
     rows = [row for row in rows if partial or row.close_time <= now_ms]
     document = await platform.read(
         f"/v1/candles/{exchange}/{symbol.replace('/', '%2F')}/{interval}",
