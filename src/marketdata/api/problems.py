@@ -22,6 +22,7 @@ from marketdata.core.errors import (
     UnsupportedInterval,
     UpstreamBanned,
     UpstreamRateLimited,
+    UpstreamTimeout,
     UpstreamUnavailable,
 )
 from marketdata.logs import request_id
@@ -153,7 +154,11 @@ def _from_error(error: MarketDataError, clock: Clock) -> Problem | None:
             members = {"parameter": "interval", "supported": error.supported}
         case UnknownExchange():
             members = {"parameter": "exchange", "supported": error.supported}
-        case UpstreamUnavailable() | UpstreamRateLimited() if error.retry_after_s is not None:
+        case UpstreamUnavailable() | UpstreamTimeout():
+            # where nobody knows how long it takes, ask when a breaker would let the next call through
+            known_s = error.retry_after_s if isinstance(error, UpstreamUnavailable) else None
+            members = {"retry_after": max(1, math.ceil(_RETRY_S if known_s is None else known_s))}
+        case UpstreamRateLimited() if error.retry_after_s is not None:
             members = {"retry_after": max(1, math.ceil(error.retry_after_s))}
         case UpstreamBanned() if error.until_ms is not None:
             members = {"retry_after": max(1, math.ceil((error.until_ms - clock.now_ms()) / 1000))}

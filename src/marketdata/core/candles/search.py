@@ -64,10 +64,11 @@ class Search:
         position = self.start_ms
         while position < self.end_ms and len(self.found) < self._need and self._calls < MAX_CALLS:
             windows = self._windows.above(position, self.end_ms, self._need - len(self.found), self._calls)
+            runs = [self.found]
             for window, answered, inside in await self._ask(windows):
                 position = max(position, answered[-1].close_time if self._is_cut(window, answered) else window.end_ms)
-                self.found += inside
-            self.found = await self._real(_unique(self.found))
+                runs.append(inside)
+            self.found = await self._real(_joined(runs))
         self.reached_ms = position
         self.is_exhausted = position >= self.end_ms
 
@@ -76,11 +77,12 @@ class Search:
         position = self.end_ms
         while position > self.start_ms and len(self.found) < self._need and self._calls < MAX_CALLS:
             windows = self._windows.below(self.start_ms, position, self._need - len(self.found), self._calls)
+            runs = [self.found]
             for window, answered, inside in await self._ask(windows):
                 reached_ms = answered[0].open_time if self._is_cut(window, answered) else window.start_ms
                 position = min(position, max(self.start_ms, reached_ms or self.start_ms))
-                self.found += [candle for candle in inside if candle.open_time >= self.start_ms]
-            self.found = await self._real(_unique(self.found))
+                runs.append([candle for candle in inside if candle.open_time >= self.start_ms])
+            self.found = await self._real(_joined(runs))
             if self.made_up:
                 position = self.start_ms  # nothing before them is real
         self.reached_ms = position
@@ -127,6 +129,9 @@ class Search:
         return real
 
 
-def _unique(candles: list[Candle]) -> list[Candle]:
-    """Ascending, each candle once: calls side by side may overlap where the exchange kept to its limit."""
-    return [candle for _, candle in sorted({candle.open_time: candle for candle in candles}.items())]
+def _joined(runs: Sequence[list[Candle]]) -> list[Candle]:
+    """Ascending, each candle once: calls side by side overlap where an exchange went on to its limit."""
+    filled = [run for run in runs if run]
+    if len(filled) <= 1:
+        return filled[0] if filled else []
+    return [candle for _, candle in sorted({candle.open_time: candle for run in filled for candle in run}.items())]
