@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from marketdata.core.errors import UpstreamBadData
 from marketdata.core.exchanges import get_adapter
-from marketdata.core.models import HOUR_MS, Candle, ExchangeId, Interval, IntervalSpec
+from marketdata.core.models import DAY_MS, HOUR_MS, Candle, ExchangeId, Interval, IntervalSpec
 from marketdata.core.validate import check_candles
 
 EXCHANGE = ExchangeId("binance_futures")
@@ -55,7 +55,11 @@ def test_the_interval_is_an_hour() -> None:
         {"high": "3.1000000000000000000000001", "open": "3.1000000000000000000000002"},
         {"open_time": T0 + 1},
         {"open_time": -HOUR_MS},
+        {"open_time": 4102444800000, "close_time": 4102444800000 + HOUR_MS},
+        {"open_time": 10**17 * HOUR_MS, "close_time": 10**17 * HOUR_MS + HOUR_MS},
         {"close_time": T0},
+        {"close_time": T0 + HOUR_MS - 1},
+        {"close_time": T0 + 2 * HOUR_MS},
     ],
 )
 def test_a_bad_candle_names_itself(changed: dict[str, Any]) -> None:
@@ -75,9 +79,19 @@ def test_repeated_and_reversed_candles_are_refused(second: int) -> None:
 
 def test_without_an_alignment_overlaps_are_still_seen() -> None:
     spec = IntervalSpec(interval=Interval.DAY_3, token="3d", anchor=None, offset_ms=None)
-    check_candles(EXCHANGE, spec, [candle(open_time=T0 + 1, close_time=T0 + 5)])
+    first = candle(open_time=T0 + 1, close_time=T0 + 1 + 3 * DAY_MS)
+    check_candles(EXCHANGE, spec, [first])
     with pytest.raises(UpstreamBadData, match="overlap"):
-        check_candles(EXCHANGE, spec, [candle(close_time=T0 + 5), candle(open_time=T0 + 4, close_time=T0 + 9)])
+        check_candles(EXCHANGE, spec, [first, candle(open_time=T0 + 3 * DAY_MS, close_time=T0 + 6 * DAY_MS)])
+
+
+def test_a_month_ends_with_its_last_day() -> None:
+    spec = IntervalSpec(interval=Interval.MONTH_1, token="1M", anchor="month", offset_ms=0)
+    for opens, days in ((31, 28), (59, 31)):  # February and March of 1970
+        check_candles(EXCHANGE, spec, [candle(open_time=opens * DAY_MS, close_time=(opens + days) * DAY_MS)])
+    for opens, days in ((31, 29), (59, 28), (59, 30), (60, 30)):
+        with pytest.raises(UpstreamBadData):
+            check_candles(EXCHANGE, spec, [candle(open_time=opens * DAY_MS, close_time=(opens + days) * DAY_MS)])
 
 
 def test_sound_candles_pass() -> None:

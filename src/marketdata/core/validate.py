@@ -15,25 +15,32 @@ _PRICES = re.compile(r"(?:-?[0-9]{1,100}(?:\.[0-9]{1,400})?,){4}")
 _AMOUNTS = tuple(re.compile(rf"(?:[0-9]{{1,100}}(?:\.[0-9]{{1,400}})?,){{{count}}}") for count in range(5))
 """One look at all of a candle's numbers, by how many of them there are: a comma in one would make one more."""
 
+_NO_TIME_MS = 4_102_444_800_000
+"""2100-01-01: what opens then or later is a wrong number, for which there may be no calendar."""
+
 
 def check_candles(exchange: ExchangeId, spec: IntervalSpec, candles: Sequence[Candle]) -> None:
     """Raise UpstreamBadData, naming candle and rule, unless all candles of one answer are sound.
 
     Finite decimals in plain notation; low ≤ open, close ≤ high; amounts not negative; aligned where the alignment is
-    verified; ascending, unique and not overlapping by the exchange's own times.
+    verified; as long as the interval; ascending, unique and not overlapping by the exchange's own times.
     """
+    shortest_ms, longest_ms = spec.interval.min_duration_ms, spec.interval.max_duration_ms
     previous_close = 0
     for candle in candles:
         if not _is_decimal(candle):
             raise UpstreamBadData(exchange, "a number is missing, not finite or of the wrong sign", candle.open_time)
         if not _is_ordered(candle):
             raise UpstreamBadData(exchange, "low ≤ open, close ≤ high does not hold", candle.open_time)
-        if candle.open_time < 0 or not is_aligned(spec, candle.open_time):
+        if not 0 <= candle.open_time < _NO_TIME_MS or not is_aligned(spec, candle.open_time):
             raise UpstreamBadData(exchange, "the open time is not on the interval's grid", candle.open_time)
         if candle.open_time < previous_close:
             raise UpstreamBadData(exchange, "open times repeat, step back or overlap", candle.open_time)
-        if candle.close_time <= candle.open_time:
-            raise UpstreamBadData(exchange, "it closes before it opens", candle.open_time)
+        lasts_ms = candle.close_time - candle.open_time
+        if not shortest_ms <= lasts_ms <= longest_ms or (
+            spec.anchor == "month" and not is_aligned(spec, candle.close_time)
+        ):
+            raise UpstreamBadData(exchange, "it does not last as long as its interval", candle.open_time)
         previous_close = candle.close_time
 
 

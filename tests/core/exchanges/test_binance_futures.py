@@ -166,6 +166,9 @@ def test_what_is_not_klines_is_bad_data(body: bytes) -> None:
         (408, b"", UpstreamUnavailable),
         (503, b"Service Unavailable.", UpstreamUnavailable),
         (302, b"", UpstreamFailure),
+        (400, b'{"code":-1,"msg":"caf\xe9"}', UpstreamFailure),
+        (429, b'{"code":' + b"[" * 100_000, UpstreamRateLimited),
+        (200, b'{"code":', UpstreamUnavailable),
     ],
 )
 def test_failures_have_names(status: int, body: bytes, kind: type[Exception]) -> None:

@@ -98,3 +98,9 @@ def test_failures_have_names() -> None:
 
 def test_the_clock() -> None:
     assert ADAPTER.parse_time({}, b'{"iso":"2026-01-01T00:00:00.250Z","epoch":1767225600.25}') == 1767225600250
+
+
+@pytest.mark.parametrize("iso", ["2026-01-01T00:00:00.250", "yesterday", "0001-01-01T00:00:00"])
+def test_a_time_without_a_zone_is_not_guessed(iso: str) -> None:
+    with pytest.raises(UpstreamBadData):
+        ADAPTER.parse_time({}, b'{"iso":"%s"}' % iso.encode())

@@ -126,7 +126,8 @@ def test_failures_have_names(status: int, body: bytes, kind: type[Exception]) ->
 
 def test_the_date_header_tells_the_time() -> None:
     assert ADAPTER.parse_time({"date": "Thu, 01 Jan 2026 00:00:00 GMT"}, b"{}") == 1767225600000
-    for headers in ({}, {"date": "yesterday"}):
+    far = f"Thu, 01 Jan 2026 00{'9' * 40}:00:00 GMT"
+    for headers in ({}, {"date": "yesterday"}, {"date": far}, {"date": "Thu, 01 Jan 2026 00:00:00 -0000"}):
         with pytest.raises(UpstreamBadData):
             ADAPTER.parse_time(headers, b"{}")
 
@@ -146,8 +147,8 @@ def test_increments_follow_from_the_size_decimals(size_decimals: int, step_size:
     assert (one.step_size, one.price_max_decimals) == (step_size, price_decimals)
 
 
-def test_negative_size_decimals_are_refused() -> None:
-    listing = ADAPTER.parse_listing(
-        [b'[{"universe":[{"name":"X","szDecimals":-1}]}]', b'{"universe":[],"tokens":[]}'], {}
-    )
-    assert [refusal.reason for refusal in listing.refused] == ["its szDecimals is negative"]
+@pytest.mark.parametrize("size_decimals", [-1, 19, 10**30])
+def test_size_decimals_that_no_token_has_are_refused(size_decimals: int) -> None:
+    meta = b'[{"universe":[{"name":"X","szDecimals":%d}]}]' % size_decimals
+    listing = ADAPTER.parse_listing([meta, b'{"universe":[],"tokens":[]}'], {})
+    assert [refusal.reason for refusal in listing.refused] == ["its szDecimals is not one of 0 to 18"]

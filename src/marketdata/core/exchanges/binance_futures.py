@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from marketdata.core.errors import UpstreamBanned, UpstreamError, UpstreamRefused, UpstreamUnavailable
+from marketdata.core.errors import UpstreamBanned, UpstreamError, UpstreamGarbled, UpstreamRefused, UpstreamUnavailable
 from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status, columns
 from marketdata.core.exchanges.listing import ListingDraft, RowRefused
 from marketdata.core.models import (
@@ -155,8 +155,8 @@ class BinanceFutures:
         if status == 200 and not body.startswith(b'{"code"'):
             return None
         try:
-            error = _ERROR.decode(body)
-        except msgspec.DecodeError:
+            error = decode(self.exchange, _ERROR, body)
+        except UpstreamGarbled:
             error = _Error(code=0, msg="")
         if status == 418:
             until = _BANNED_UNTIL.search(error.msg)

@@ -5,7 +5,7 @@ https://docs.cdp.coinbase.com/exchange/reference
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
@@ -59,7 +59,7 @@ class _Candle(msgspec.Struct, array_like=True):
 
 
 class _Time(msgspec.Struct):
-    iso: datetime
+    iso: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 _PRODUCTS = decoder(list[Any])

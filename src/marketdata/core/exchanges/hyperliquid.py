@@ -5,7 +5,7 @@ https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/info-endpoint
 
 import re
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
@@ -79,6 +79,7 @@ _INFO_WEIGHT = 20
 _ROWS_PER_WEIGHT = 60
 _PERP_DECIMALS = 6
 _SPOT_DECIMALS = 8
+_MOST_SIZE_DECIMALS = 18  # as many as a token has at most (weiDecimals)
 _SIGNIFICANT_DIGITS = 5
 _MAIN_DEX_COLLATERAL = "USDC"  # the only dex that may leave its collateral out
 _KILO = 1000
@@ -158,9 +159,10 @@ class Hyperliquid:
     def parse_time(self, headers: Mapping[str, str], body: bytes) -> int:  # noqa: ARG002 - a header tells
         """The `Date` header, epoch ms; it is cut to seconds, so up to one second early."""
         try:
-            return int(parsedate_to_datetime(headers["date"]).timestamp()) * 1000
+            date = datetime.strptime(headers["date"], "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
         except (KeyError, ValueError) as error:
             raise UpstreamBadData(self.exchange, "the answer has no readable Date header") from error
+        return int(date.timestamp()) * 1000
 
     def used_weight(self, headers: Mapping[str, str]) -> int | None:  # noqa: ARG002 - nothing tells
         """Its answers say nothing about what is used."""
@@ -226,8 +228,8 @@ def _multiplied(draft: ListingDraft, exchange_symbol: str, coin: str) -> Multipl
 
 def _increments(size_decimals: int, most_decimals: int) -> dict[str, Any]:
     """There is no static tick: a price has at most five digits and `most_decimals` - szDecimals decimals."""
-    if size_decimals < 0:
-        raise RowRefused("its szDecimals is negative")
+    if not 0 <= size_decimals <= _MOST_SIZE_DECIMALS:
+        raise RowRefused(f"its szDecimals is not one of 0 to {_MOST_SIZE_DECIMALS}")
     return {
         "tick_size": None,
         "step_size": f"0.{'0' * (size_decimals - 1)}1" if size_decimals else "1",
