@@ -30,6 +30,16 @@ class Case:
     rows: int
     """How many the client answers at most where nobody says a limit: the limit that we are asked with."""
     paginate: bool = False
+    prelisting: bool = False
+    """Whether we are asked for Hyperliquid's made-up candles, too."""
+    form: str | None = None
+    """The `format` that we are asked for."""
+    before_ms: int | None = None
+    """How long before the client was asked the same already."""
+    empty: bool = False
+    """Whether there is nothing to be had."""
+    refused: str | None = None
+    """The exchange's words, where it and we refuse."""
     explained: str | None = None
     """Which of the explained differences it shows; None: the answers are equal."""
 
@@ -45,14 +55,17 @@ class Case:
 
     def ours(self) -> dict[str, object]:
         """The parameters of the request to our API."""
-        return {"start": self.start, "end": self.end, "limit": self.limit or self.rows, "include_partial": "true"}
+        asked = {"start": self.start, "end": self.end, "limit": self.limit or self.rows, "format": self.form}
+        return {**asked, "include_partial": "true", "include_prelisting": "true" if self.prelisting else None}
 
     def theirs(self, ccxt_symbol: str | None) -> dict[str, object]:
         """The arguments of the call to the client; ccxt is asked by the name that we say it has."""
         return _ARGUMENTS[self.client](self) if self.client in _ARGUMENTS else _ccxt(self, ccxt_symbol)
 
-    def ours_as_theirs(self, row: Mapping[str, Any]) -> list[Any]:
+    def ours_as_theirs(self, row: Any) -> list[Any]:
         """One of our candles as the client gives it: ccxt's are floats, the exchanges' own clients pass on the text."""
+        if self.form == "ccxt":
+            return list(row)
         return _ROWS.get(self.client, _floats)(row)
 
     def theirs_as_rows(self, answer: Any) -> list[list[Any]] | Refused:

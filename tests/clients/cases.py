@@ -53,21 +53,26 @@ def _binance(one: Case, wide: int) -> Iterator[Case]:
         one, call="a range wider than one answer", interval="1m", start=Y2025, end=Y2025 + 3000 * MINUTE_MS, rows=wide
     )
     yield replace(one, call="from the beginning of all time", interval="1d", start=0, limit=200)
-    yield replace(one, call="a range before the listing", interval="1d", start=Y2019, end=FEB_2019, rows=wide)
+    yield replace(
+        one, call="a range before the listing", interval="1d", start=Y2019, end=FEB_2019, rows=wide, empty=True
+    )
     for symbol in (
         "1000SHIBUSDT", "1MBABYDOGEUSDT", "1000XUSDT", "4USDT", "币安人生USDT", "BTCUSDT_250328", "ETHUSDT_250627",
-        "XAUUSDT", "BTCUSDC", "ETHBTC", "DEFIUSDT", "CRVUSDT", "CHZUSDT", "IDOL", "ADABUSD", "JOPUSDT",
+        "XAUUSDT", "BTCUSDC", "ETHBTC", "DEFIUSDT", "CRVUSDT", "CHZUSDT", "IDOL", "ADABUSD",
     ):  # fmt: skip
         yield replace(one, call="the newest 20 of an odd contract", exchange_symbol=symbol, limit=20)
+    yield replace(one, call="a contract that is only announced", exchange_symbol="JOPUSDT", limit=20, empty=True)
     for symbol in ("BTCSTUSDT", "ETHBUSD"):
         yield replace(one, call="a closed contract", exchange_symbol=symbol, limit=20, explained="closed")
-    yield replace(one, call="an interval that there is not", interval="1s", limit=20)
-    yield replace(one, call="an end before the start", start=Y2025, end=Y2024, limit=20)
+    yield replace(one, call="an interval that there is not", interval="1s", limit=20, refused="Invalid interval.")
+    after = "Start time is greater than end time."
+    yield replace(one, call="an end before the start", start=Y2025, end=Y2024, limit=20, refused=after)
 
 
 def _ccxt_binance(one: Case) -> Iterator[Case]:
     yield replace(one, call="more than ccxt asks for", start=Y2024, limit=1500, explained="capped")
     yield replace(one, call="many pages, by ccxt", start=Y2024, end=Y2024 + 2500 * HOUR_MS, rows=5000, paginate=True)
+    yield replace(one, call="a range, ours in ccxt's format", start=Y2025, end=Y2025 + DAY_MS, form="ccxt")
 
 
 def _binance_sdk(one: Case) -> Iterator[Case]:
@@ -83,22 +88,41 @@ def _hyperliquid(one: Case) -> Iterator[Case]:
             start = Y2024 if interval is Interval.MONTH_1 else NOON - NOON % step_ms - 6 * step_ms
             yield replace(one, call="a range", interval=interval, start=start, end=NOON)
     for forming in ("1h", "1d"):
-        yield replace(one, call="all that is kept, the forming one too", interval=forming, end=NOW_MS + 30 * DAY_MS)
-    yield replace(one, call="a range that is no longer kept", interval="1m", start=Y2025, end=Y2025 + HOUR_MS)
-    yield replace(one, call="a range before the listing", interval="1d", start=Y2019, end=FEB_2019)
+        yield replace(
+            one,
+            call="all that is kept, the forming one too",
+            interval=forming,
+            end=NOW_MS + 30 * DAY_MS,
+            prelisting=True,
+        )
+    yield replace(
+        one, call="a range that is no longer kept", interval="1m", start=Y2025, end=Y2025 + HOUR_MS, empty=True
+    )
+    yield replace(one, call="a range before the first trade", interval="1d", start=Y2019, end=FEB_2019, prelisting=True)
     for coin in (
         "kPEPE", "kSHIB", "2Z", "PURR/USDC", "@1", "@107", "@142", "@207", "xyz:TSLA", "hyna:BTC", "hyna:kPEPE",
         "flx:XAU*", "vntl:STRIPE?",
     ):  # fmt: skip
         yield replace(one, call="a range of an odd coin", exchange_symbol=coin, start=NOON - DAY_MS, end=NOON)
-    yield replace(one, call="a delisted coin", exchange_symbol="MATIC", interval="1d", start=Y2019, end=NOON)
-    yield replace(one, call="an interval that there is not", interval="6h", start=NOON - DAY_MS, end=NOON)
+    yield replace(one, call="all days, made-up ones left out", interval="1d", end=NOON, explained="made up")
+    yield replace(
+        one, call="a delisted coin", exchange_symbol="MATIC", interval="1d", start=Y2019, end=NOON, prelisting=True
+    )
+    yield replace(
+        one,
+        call="an interval that there is not",
+        interval="6h",
+        start=NOON - DAY_MS,
+        end=NOON,
+        refused="Failed to deserialize",
+    )
 
 
 def _ccxt_hyperliquid(one: Case) -> Iterator[Case]:
     yield replace(one, call="the newest, no limit", interval="4h")
     yield replace(one, call="the last 10 before an end", end=NOON, limit=10)
     yield replace(one, call="the first 5 from a start between two candles", start=NOON - DAY_MS + 1, limit=5)
+    yield replace(one, call="a range, ours in ccxt's format", start=NOON - DAY_MS, end=NOON, form="ccxt")
     yield replace(one, call="the first 5 that are kept", interval="15m", start=0, limit=5)
     yield replace(one, call="a range between candles", start=NOON - DAY_MS + 1, end=NOON + 1)
     yield replace(
@@ -129,6 +153,9 @@ def _coinbase(one: Case) -> Iterator[Case]:
     yield replace(one, call="the newest, no limit", interval="15m", rows=350)
     yield replace(one, call="a range", interval="5m", start=NOON - 6 * HOUR_MS, end=NOON)
     yield replace(one, call="a range between candles", interval="5m", start=Y2025 + 1000, end=Y2025 + HOUR_MS + 1000)
+    yield replace(
+        one, call="a range, ours in ccxt's format", interval="15m", start=Y2025, end=Y2025 + DAY_MS, form="ccxt"
+    )
     yield replace(one, call="as many as one answer holds", start=Y2024, limit=300)
     yield replace(
         one,
@@ -147,8 +174,16 @@ def _coinbase(one: Case) -> Iterator[Case]:
         paginate=True,
         explained="too wide",
     )
-    yield replace(one, call="a range before the listing", interval="1d", start=Y2019, end=FEB_2019)
-    for product in ("SHIB-USD", "ETH-BTC", "USDT-USD", "USDC-EUR", "WBTC-BTC"):
+    eth = replace(one, exchange_symbol="ETH-USD", interval="1m")
+    yield replace(
+        eth,
+        call="the newest 3, asked two minutes after the same question",
+        limit=3,
+        before_ms=2 * MINUTE_MS,
+        explained="cached",
+    )
+    yield replace(one, call="a range before the listing", interval="1d", start=Y2019, end=FEB_2019, empty=True)
+    for product in ("BTCAUCTION-USD", "SHIB-USD", "ETH-BTC", "USDT-USD", "USDC-EUR", "WBTC-BTC"):
         yield replace(
             one, call="a range of an odd product", exchange_symbol=product, start=NOON - 20 * HOUR_MS, end=NOON
         )
@@ -166,5 +201,9 @@ def _coinbase(one: Case) -> Iterator[Case]:
     yield replace(
         thin, call="the first 20 with buckets left out", start=NOON - 30 * HOUR_MS, limit=20, explained="window"
     )
-    yield replace(one, call="an interval that there is not", interval="30m", limit=20)
-    yield replace(one, call="an end before the start", start=Y2025, end=Y2024, limit=20)
+    yield replace(
+        one, call="an interval that there is not", interval="30m", limit=20, refused="Unsupported granularity"
+    )
+    yield replace(
+        one, call="an end before the start", start=Y2025, end=Y2024, limit=20, refused="start must be before end"
+    )

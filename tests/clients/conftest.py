@@ -28,7 +28,7 @@ class Sides:
         self.clock.advance(61_000)
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def sides(postgres: Postgres) -> AsyncIterator[Sides]:
     if not PYTHON.exists():
         pytest.fail("there are no clients to try: run make test-clients")

@@ -19,11 +19,6 @@ from hyperliquid.info import Info
 URL = sys.argv[1]
 """The simulator's base URL."""
 
-DEXES = [
-    "",
-    *(dex["name"] for dex in Info(f"{URL}/hyperliquid", skip_ws=True, meta={"universe": []}).perp_dexs()[1:]),
-]
-
 CCXT: dict[str, Callable[[], Any]] = {
     "binanceusdm": lambda: ccxt.binanceusdm({"urls": {"api": {"fapiPublic": f"{URL}/binance/fapi/v1"}}}),
     "hyperliquid": lambda: ccxt.hyperliquid({"urls": {"api": {"public": f"{URL}/hyperliquid"}}}),
@@ -36,12 +31,13 @@ class Ccxt:
 
     def __init__(self, name: str) -> None:
         self._exchange = CCXT[name]()
-        self._exchange.load_markets()
 
     def markets(self) -> list[dict[str, Any]]:
-        """All of them, those too that lost their symbol to another one."""
+        """All of them, and whether each holds its symbol or lost it to another."""
+        self._exchange.load_markets(reload=True)
+        held = self._exchange.markets
         markets = [market for markets in self._exchange.markets_by_id.values() for market in markets]
-        return [{**market, "held": self._exchange.markets[market["symbol"]]["id"]} for market in markets]
+        return [{**market, "info": None, "held": held[market["symbol"]]["id"] == market["id"]} for market in markets]
 
     def candles(self, symbol: str, interval: str, since: int | None, limit: int | None, **params: Any) -> Any:
         """Rows of open time, open, high, low, close and volume."""
@@ -64,17 +60,20 @@ class Binance:
 
 
 class Hyperliquid:
-    """Hyperliquid's own client."""
+    """Hyperliquid's own client, which reads the markets when it is made; it has to be told the builder dexes."""
 
     def __init__(self) -> None:
-        self._info = Info(f"{URL}/hyperliquid", skip_ws=True, perp_dexs=DEXES)
+        url = f"{URL}/hyperliquid"
+        dexes = [dex["name"] for dex in Info(url, skip_ws=True).perp_dexs()[1:]]
+        self._info = Info(url, skip_ws=True, perp_dexs=["", *dexes])
 
     def markets(self) -> list[dict[str, Any]]:
-        """What the client knows of each name that it takes: the exchange's name for it and the decimals of a size."""
+        """What the client knows of each coin: the decimals of a size, and the pair that a spot coin also goes by."""
         info = self._info
+        pairs = {coin: name for name, coin in info.name_to_coin.items() if "/" in name}
         return [
-            {"name": name, "coin": coin, "sz_decimals": info.asset_to_sz_decimals[info.coin_to_asset[coin]]}
-            for name, coin in info.name_to_coin.items()
+            {"coin": coin, "sz_decimals": info.asset_to_sz_decimals[asset], "pair": pairs.get(coin)}
+            for coin, asset in info.coin_to_asset.items()
         ]
 
     def candles(self, **asked: Any) -> Any:
