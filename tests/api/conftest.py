@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from marketdata.api.app import create_app
 from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
-from marketdata.core.budget import BudgetLedger
+from marketdata.core.budget import ExchangeBudget
 from marketdata.core.clock import ManualClock
 from marketdata.core.exchanges import registry
 from marketdata.core.fetch import Fetcher, open_http
@@ -208,8 +208,8 @@ async def market(postgres: Postgres) -> AsyncIterator[Market]:
 def fresh(market: Market) -> None:
     """Each test begins at the same moment, with the whole budget."""
     market.clock.set(MARKET_NOW_MS)
-    for fetcher in market.services.fetchers.values():
-        fetcher.ledger = BudgetLedger(fetcher.adapter.capabilities.budget, market.clock)
+    for exchange, fetcher in market.services.fetchers.items():
+        fetcher.budget = ExchangeBudget(exchange, fetcher.adapter.capabilities.budget, market.clock)
 
 
 def problem(response: httpx2.Response) -> dict[str, object]:

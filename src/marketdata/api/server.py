@@ -12,11 +12,13 @@ from starlette.types import ASGIApp
 
 from marketdata.api.app import create_app
 from marketdata.api.settings import ApiSettings
+from marketdata.core.budget import ExchangeBudget
 from marketdata.core.clock import Clock
 from marketdata.core.errors import InvalidSetting
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.settings import ExchangeSettings
+from marketdata.store.budgets import open_budgets
 from marketdata.store.engine import Database
 
 _SHUTDOWN_S: Final = 20
@@ -35,10 +37,12 @@ async def serve(database_url: str, exchanges: ExchangeSettings, settings: ApiSet
         http = await opened.enter_async_context(open_http())
         database = Database(database_url)
         opened.push_async_callback(database.dispose)
-        fetchers = {
-            exchange: Fetcher(get_adapter(exchange), http, clock, exchanges.base_url(exchange))
-            for exchange in exchanges.exchanges
-        }
+        budgets = await opened.enter_async_context(open_budgets(database_url, clock))
+        fetchers = {}
+        for exchange in exchanges.exchanges:
+            adapter = get_adapter(exchange)
+            budget = ExchangeBudget(exchange, adapter.capabilities.budget, clock, pool=budgets, role="api")
+            fetchers[exchange] = Fetcher(adapter, http, clock, exchanges.base_url(exchange), budget=budget)
         app = create_app(database, fetchers, clock, settings, sync_interval_s=exchanges.sync_interval)
         server = Server(app)
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from marketdata.core.budget import ExchangeBudget
 from marketdata.core.clock import Clock
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.settings import ExchangeSettings
+from marketdata.store.budgets import open_budgets
 from marketdata.store.engine import Database
 from marketdata.syncer.loop import keep_syncing
 
@@ -28,14 +30,16 @@ class Syncer:
 
 @asynccontextmanager
 async def open_syncer(database_url: str, settings: ExchangeSettings, clock: Clock) -> AsyncIterator[Syncer]:
-    """The syncer of these settings for as long as the block lasts; nothing is connected to before it is used."""
+    """The syncer of these settings for as long as the block lasts."""
     database = Database(database_url, deadline_s=_DEADLINE_S)
     try:
-        async with open_http() as http:
-            yield Syncer(
-                database,
-                [Fetcher(get_adapter(one), http, clock, settings.base_url(one)) for one in settings.exchanges],
-            )
+        async with open_http() as http, open_budgets(database_url, clock) as budgets:
+            fetchers = []
+            for exchange in settings.exchanges:
+                adapter = get_adapter(exchange)
+                budget = ExchangeBudget(exchange, adapter.capabilities.budget, clock, pool=budgets, role="syncer")
+                fetchers.append(Fetcher(adapter, http, clock, settings.base_url(exchange), budget=budget))
+            yield Syncer(database, fetchers)
     finally:
         await database.dispose()
 

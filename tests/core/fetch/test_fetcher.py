@@ -254,20 +254,20 @@ async def test_a_listing_with_a_repeated_key_is_refused(client: httpx2.AsyncClie
     [
         (http(b"{}", "429 Too Many Requests", "Retry-After: 7\r\n"), UpstreamRateLimited, 7),
         (http(b"{}", "429 Too Many Requests"), UpstreamRateLimited, 5),
-        (http(b'{"code":-1003,"msg":"IP banned until 1767225700000."}', "418 I'm a teapot"), UpstreamBanned, 100),
+        (http(b'{"code":-1003,"msg":"IP banned until 1767225900000."}', "418 I'm a teapot"), UpstreamBanned, 300.5),
         (http(b"{}", "418 I'm a teapot"), UpstreamBanned, 120),
     ],
 )
 async def test_an_exchange_that_says_stop_is_not_asked_again(
-    client: httpx2.AsyncClient, answer: Answer, kind: type[Exception], silent_s: int
+    client: httpx2.AsyncClient, answer: Answer, kind: type[Exception], silent_s: float
 ) -> None:
     clock = ManualClock(T0)
     async with fake_exchange(answer) as exchange:
         asking = Fetcher(BINANCE, client, clock, exchange.url)
         with pytest.raises(kind):
             await asking.candles(QUERY, NOW)
-        assert asking.banned_until_ms == (T0 + silent_s * 1000 if kind is UpstreamBanned else None)
-        clock.advance(silent_s * 1000 - 1)
+        assert asking.budget.banned_until_ms == (T0 + silent_s * 1000 if kind is UpstreamBanned else None)
+        clock.advance(round(silent_s * 1000) - 1)
         with pytest.raises(kind):
             await asking.candles(QUERY, NOW)
         assert len(exchange.requests) == 1
@@ -288,7 +288,7 @@ async def test_a_late_refusal_does_not_cut_a_ban_short(client: httpx2.AsyncClien
             asking.candles(QUERY, NOW), asking.candles(OTHER_QUERY, NOW), return_exceptions=True
         )
         assert {type(first), type(second)} == {UpstreamBanned, UpstreamRateLimited}
-        assert asking.banned_until_ms == T0 + 100_000
+        assert asking.budget.banned_until_ms == T0 + 120_000
 
 
 async def test_an_absurd_wait_is_not_believed(client: httpx2.AsyncClient) -> None:
@@ -300,15 +300,30 @@ async def test_an_absurd_wait_is_not_believed(client: httpx2.AsyncClient) -> Non
 
 async def test_a_spent_budget_says_at_once_how_long(client: httpx2.AsyncClient) -> None:
     clock = ManualClock(T0 + 45_000)
-    async with fake_exchange(http(b"[]")) as exchange:
+    async with fake_exchange(http(b'{"serverTime":1767225645000}'), http(b"[]")) as exchange:
         asking = Fetcher(BINANCE, client, clock, exchange.url)
-        asking.ledger.spend(1920)
+        await asking.now_ms()
+        clock.advance(1000)
+        await asking.budget.spend(1919)
         with pytest.raises(UpstreamRateLimited) as caught:
             await asking.candles(QUERY, NOW)
-        assert caught.value.retry_after_s == 15
-        assert exchange.requests == []
-        clock.advance(15_000)
+        assert caught.value.retry_after_s == 14.5
+        assert len(exchange.requests) == 1
+        clock.advance(14_500)
         await asking.candles(QUERY, NOW)
+
+
+async def test_what_the_exchange_says_was_used_is_heeded(client: httpx2.AsyncClient) -> None:
+    used = "Content-Type: application/json\r\nX-MBX-USED-WEIGHT-1M: 1920\r\n"
+    clock = ManualClock(T0)
+    async with fake_exchange(http(b'{"serverTime":1767225630000}'), http(b"[]", headers=used)) as exchange:
+        asking = Fetcher(BINANCE, client, clock, exchange.url)
+        await asking.now_ms()
+        await asking.candles(QUERY, NOW)
+        assert asking.budget.used == 1920
+        with pytest.raises(UpstreamRateLimited) as caught:
+            await asking.candles(QUERY, NOW)
+        assert caught.value.retry_after_s == 30.5
 
 
 async def test_the_exchange_s_clock_decides_and_is_carried_on(client: httpx2.AsyncClient) -> None:

@@ -40,11 +40,11 @@ class Sync(SyncRun):
 
 
 class BudgetState(BaseModel):
-    """What this process may ask of an exchange, and has asked, in the exchange's own weights."""
+    """What all processes of this installation may ask of an exchange in sum, in the exchange's own weights."""
 
-    limit: int
-    used: int
-    window_s: float
+    limit: Annotated[int, Field(description="What we allow ourselves of the exchange's limit.")]
+    used: Annotated[int, Field(description="What is booked of it now, with what other programs at the address used.")]
+    window_s: Annotated[float, Field(description="For how long a request counts at the exchange, seconds.")]
 
 
 class ExchangeStatus(BaseModel):
@@ -115,7 +115,6 @@ async def get_status(services: ServicesNeeded) -> PlatformStatus:
 async def _describe(services: Services, exchange: ExchangeId) -> ExchangeStatus:
     fetcher = services.fetchers[exchange]
     freshness = services.freshness(exchange)
-    budget = fetcher.adapter.capabilities.budget
     snapshot = services.catalogue.snapshot
     state = snapshot.states.get(exchange)
     source = await _source(fetcher)
@@ -128,8 +127,8 @@ async def _describe(services: Services, exchange: ExchangeId) -> ExchangeStatus:
         generation=0 if state is None else state.generation,
         last_sync_at=freshness.last_sync_at,
         age_s=freshness.age_s,
-        banned_until=fetcher.banned_until_ms,
-        budget=BudgetState(limit=budget.limit, used=fetcher.ledger.used, window_s=budget.window_s),
+        banned_until=fetcher.budget.banned_until_ms,
+        budget=BudgetState(limit=fetcher.budget.limit, used=fetcher.budget.used, window_s=fetcher.budget.window_s),
     )
 
 

@@ -49,6 +49,11 @@ class ExchangeBudget:
         return self._rule.limit
 
     @property
+    def window_s(self) -> float:
+        """For how long a request counts at the exchange, seconds."""
+        return self._rule.window_s
+
+    @property
     def used(self) -> int:
         """How much of it is booked now, by all processes of the installation as far as known."""
         now, known = self._clock.monotonic(), self._known()
@@ -112,10 +117,7 @@ class ExchangeBudget:
 
     async def silence(self, error: UpstreamRateLimited | UpstreamBanned) -> None:
         """Let nobody of the installation ask the exchange until the time that `error` tells, or for a while."""
-        exchange_ms = self.exchange_time()
-        begun = self._silences.begin(
-            error, self._clock.monotonic(), self._clock.now_ms() if exchange_ms is None else exchange_ms
-        )
+        begun = self._silences.begin(error, self._clock.monotonic(), self.exchange_time(), self._clock.now_ms())
         if begun is not None and self._pool is not None:
             await self._pool.silence(self._exchange, *begun)
 

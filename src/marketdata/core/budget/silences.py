@@ -37,15 +37,15 @@ class Silences:
             self._keep(kind, silence)
 
     def begin(
-        self, error: UpstreamRateLimited | UpstreamBanned, now: float, exchange_ms: int
+        self, error: UpstreamRateLimited | UpstreamBanned, now: float, exchange_ms: int | None, local_ms: int
     ) -> tuple[SilenceKind, Silence] | None:
         """Keep the silence that `error` asks for; None when a longer one is kept already.
 
-        `exchange_ms`: the exchange's time, in which the end of a ban is told.
+        The end of a ban is told in the exchange's time, `exchange_ms`; where that is unknown, in `local_ms`.
         """
         kind: SilenceKind
         if isinstance(error, UpstreamBanned):
-            kind, length_s = "banned", _ban_s(error, exchange_ms)
+            kind, length_s = "banned", _ban_s(error, exchange_ms, local_ms)
         else:
             kind, length_s = "limited", self._limit_s(error, now)
         silence = Silence(now + length_s, length_s)
@@ -68,7 +68,8 @@ class Silences:
         return 0.0 if now < last.until else min(LONGEST_SILENCE_S, max(FIRST_SILENCE_S, last.length_s * 2))
 
 
-def _ban_s(error: UpstreamBanned, exchange_ms: int) -> float:
-    if error.until_ms is None or error.until_ms <= exchange_ms:
+def _ban_s(error: UpstreamBanned, exchange_ms: int | None, local_ms: int) -> float:
+    if error.until_ms is None:
         return UNTOLD_BAN_S
-    return (error.until_ms - exchange_ms) / _MS_PER_S + TIME_MARGIN_S
+    told_s = (error.until_ms - (local_ms if exchange_ms is None else exchange_ms)) / _MS_PER_S + TIME_MARGIN_S
+    return told_s if exchange_ms is not None and told_s > 0 else max(told_s, UNTOLD_BAN_S)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import msgspec
 
-from marketdata.core.budget import BudgetLedger
+from marketdata.core.budget import ExchangeBudget
 from marketdata.core.clock import Clock
 from marketdata.core.errors import (
     UpstreamBadData,
@@ -40,8 +40,7 @@ DEADLINE_S = 5.0
 _TIME_VALID_S = 600.0
 _RETRY_AFTER_S = (0.1, 0.4)
 _HEAD_BYTES = 200
-_BACKOFF_S = 5.0  # after a refusal that does not say how long to wait
-_SHORTEST_BAN_MS = 120_000
+_SHARP_TIME_S = 1.0  # a sample that took longer may be wrong by more than half a second
 _MS_PER_S = 1000
 
 
@@ -55,12 +54,17 @@ class Fetcher:
         clock: Clock,
         base_url: str | None = None,
         *,
+        budget: ExchangeBudget | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> None:
-        """`base_url`: where the exchange is; None for its public one. The caller closes `http`."""
+        """`base_url`: where the exchange is; None for its public one. The caller closes `http`.
+
+        `budget`: what it spends from; None: a budget of its own.
+        """
         self.adapter = adapter
         self.base_url = (base_url or adapter.base_url).rstrip("/")
-        self.ledger = BudgetLedger(adapter.capabilities.budget, clock)
+        self.budget = budget or ExchangeBudget(adapter.exchange, adapter.capabilities.budget, clock)
+        self.budget.exchange_time = self._known_time_ms
         self._clock = clock
         self._deadline_s = deadline_s
         self._chance = random.Random()  # noqa: S311 - for jitter
@@ -71,15 +75,9 @@ class Fetcher:
         self._times: Flights[None, tuple[int, float]] = Flights()
         self._sources: Flights[None, Source] = Flights()
         self._time_sample: tuple[int, float] | None = None  # exchange time in ms, and when on the monotonic clock
+        self._time_is_sharp = False
         self._source: tuple[Source, float] | None = None  # and when it was asked, on the monotonic clock
         self._first_trades: dict[str, int] = {}
-        self._silent_until_ms = 0
-        self._banned_until_ms = 0
-
-    @property
-    def banned_until_ms(self) -> int | None:
-        """Until when the exchange bans this address, epoch ms of the local clock; None: it does not."""
-        return self._banned_until_ms if self._banned_until_ms > self._clock.now_ms() else None
 
     async def listing(self, known: Mapping[str, Kind]) -> Listing:
         """The exchange's whole catalogue: all parts or nothing.
@@ -129,6 +127,13 @@ class Fetcher:
             sample = await self._times.join(None, self._sample_time)
         return sample[0] + round((self._clock.monotonic() - sample[1]) * _MS_PER_S)
 
+    def _known_time_ms(self) -> int | None:
+        """The exchange's time without asking for it; None: not known to half a second."""
+        sample = self._time_sample
+        if sample is None or not self._time_is_sharp:
+            return None
+        return sample[0] + round((self._clock.monotonic() - sample[1]) * _MS_PER_S)
+
     async def source(self, max_age_s: float = 0.0) -> Source:
         """Whose data this is: live only from the adapter's own address, else what the server there says of itself.
 
@@ -163,7 +168,9 @@ class Fetcher:
         sent = self._clock.monotonic()
         try:
             time_ms = await self._ask(self.adapter.time_request(), read)
-            fresh = (time_ms, (sent + self._clock.monotonic()) / 2)
+            received = self._clock.monotonic()
+            fresh = (time_ms, (sent + received) / 2)
+            self._time_is_sharp = received - sent <= _SHARP_TIME_S
         except UpstreamError:
             sample = self._time_sample
             if sample is None:
@@ -207,8 +214,12 @@ class Fetcher:
         """One call within budget and deadline; the answer is a good one, else an UpstreamError is raised."""
         exchange = self.adapter.exchange
         with self._breaker.watch():
-            await self._spend(request.weight)
+            await self.budget.spend(request.weight)
+            sent_at = self._clock.monotonic()
             answer = await self._transport.send(self.base_url, request, deadline_s)
+            used = self.adapter.used_weight(answer.headers)
+            if used is not None:
+                self.budget.reported(used, sent_at)
             error = self.adapter.classify(answer.status, answer.headers, answer.body)
             if error is None and not answer.is_json:
                 error = UpstreamGarbled(exchange, "the answer does not say that it is JSON")
@@ -218,37 +229,9 @@ class Fetcher:
                 except UpstreamBadData as unreadable:
                     error = unreadable
             logger.warning("%s: %s %s: %r", error, request.method, request.path, answer.body[:_HEAD_BYTES])
-            self._remember(error)
+            if isinstance(error, UpstreamRateLimited | UpstreamBanned):
+                await self.budget.silence(error)
             raise error
-
-    async def _spend(self, weight: int) -> None:
-        self._keep_silence()
-        wait_s = self.ledger.spend(weight)
-        waited_s = 0.0
-        while wait_s:
-            if waited_s + wait_s > self._deadline_s / 2:
-                raise UpstreamRateLimited(self.adapter.exchange, wait_s)
-            await self._clock.sleep(wait_s)
-            waited_s += wait_s
-            wait_s = self.ledger.spend(weight)
-
-    def _keep_silence(self) -> None:
-        """Ask nothing of an exchange that has told us to wait: asking on is what turns a limit into a ban."""
-        now_ms = self._clock.now_ms()
-        if self._banned_until_ms > now_ms:
-            raise UpstreamBanned(self.adapter.exchange, self._banned_until_ms)
-        if self._silent_until_ms > now_ms:
-            raise UpstreamRateLimited(self.adapter.exchange, (self._silent_until_ms - now_ms) / _MS_PER_S)
-
-    def _remember(self, error: UpstreamError) -> None:
-        """How long to keep silent; a shorter time never cuts a longer one short."""
-        now_ms = self._clock.now_ms()
-        if isinstance(error, UpstreamRateLimited):
-            wait_s = _BACKOFF_S if error.retry_after_s is None else error.retry_after_s
-            self._silent_until_ms = max(self._silent_until_ms, now_ms + round(wait_s * _MS_PER_S))
-        elif isinstance(error, UpstreamBanned):
-            until_ms = now_ms + _SHORTEST_BAN_MS if error.until_ms is None else error.until_ms
-            self._banned_until_ms = max(self._banned_until_ms, until_ms)
 
 
 class _About(msgspec.Struct):
