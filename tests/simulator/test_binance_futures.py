@@ -191,6 +191,67 @@ async def test_a_symbol_may_be_in_lower_case_or_chinese(simulator: httpx2.AsyncC
     assert answer.json()[0][0] == HOUR_0_MS
 
 
+CONTINUOUS = "/binance/fapi/v1/continuousKlines"
+
+
+@pytest.mark.parametrize(
+    "pair, contract_type, symbol",
+    [
+        ("BTCUSDT", "PERPETUAL", "BTCUSDT"),
+        ("btcusdt", "CURRENT_QUARTER", "BTCUSDT_260327"),
+        ("ETHUSDT", "NEXT_QUARTER", "ETHUSDT_260626"),
+        ("XAUUSDT", "TRADIFI_PERPETUAL", "XAUUSDT"),
+    ],
+)
+async def test_a_pair_and_a_contract_type_mean_a_contract(
+    simulator: httpx2.AsyncClient, pair: str, contract_type: str, symbol: str
+) -> None:
+    params = {"interval": "1h", "limit": "3"}
+    of_pair = await simulator.get(CONTINUOUS, params={**params, "pair": pair, "contractType": contract_type})
+    of_symbol = await simulator.get(KLINES, params={**params, "symbol": symbol})
+    assert of_pair.status_code == 200
+    assert of_pair.content == of_symbol.content
+
+
+@pytest.mark.parametrize(
+    "query, code",
+    [
+        ("contractType=PERPETUAL&interval=1h", -1102),
+        ("pair=BTCUSDT&interval=1h", -1102),
+        ("pair=BTCUSDT&contractType=PERPETUAL", -1102),
+        ("pair=BTC%20USDT&contractType=PERPETUAL&interval=1h", -1100),
+        ("pair=BTCUSDT&contractType=SPOT&interval=1h", -1130),
+        ("pair=NOPEUSDT&contractType=PERPETUAL&interval=1h", -4144),
+        ("pair=XRPUSDT&contractType=CURRENT_QUARTER&interval=1h", -4144),
+        ("pair=BTCUSDT&contractType=PERPETUAL&interval=1s", -1120),
+    ],
+)
+async def test_what_it_refuses_of_pairs(simulator: httpx2.AsyncClient, query: str, code: int) -> None:
+    answer = await simulator.get(f"{CONTINUOUS}?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+async def test_rows_of_coin_margined_contracts_have_other_columns_and_come_only_if_wanted(
+    simulator: httpx2.AsyncClient, clock: ManualClock
+) -> None:
+    params = {"symbol": "BTCUSD_PERP", "interval": "1h", "limit": "2"}
+    assert (await simulator.get(KLINES, params=params)).json()["code"] == -1121
+    async with (
+        running_simulator(simulated(scenario=Scenario(coin_margined=True)), clock) as url,
+        httpx2.AsyncClient(base_url=url) as client,
+    ):
+        coin = (await client.get(KLINES, params=params)).json()
+        dollar = (await client.get(KLINES, params={**params, "symbol": "BTCUSDT"})).json()
+        assert "BTCUSD_PERP" not in await symbols(client)
+        refused = await client.get(KLINES, params={**params, "symbol": "NOPEUSD_PERP"})
+    assert refused.json()["code"] == -1121
+    for coin_row, row in zip(coin, dollar, strict=True):
+        assert coin_row[:5] == row[:5]
+        assert coin_row[5] == str(int(float(row[7]) // 100))  # contracts of 100 dollars
+        assert coin_row[7] == row[5]  # the coin's amount, where others have the turnover
+        assert (coin_row[6], coin_row[8], coin_row[10]) == (row[6], row[8], row[9])
+
+
 async def test_the_header_counts_the_weight_of_a_utc_minute(simulator: httpx2.AsyncClient, clock: ManualClock) -> None:
     used = []
     for limit in (100, 500, 1000, 1500):

@@ -65,31 +65,6 @@ class Limits(Protocol):
         ...
 
 
-class Unlimited:
-    """An exchange that counts nothing and admits all."""
-
-    def admit(self, asked: Asked) -> Answer | None:  # noqa: ARG002 - whatever is asked
-        """None."""
-        return None
-
-    def settle(self, asked: Asked, answer: Answer) -> Charge:  # noqa: ARG002 - likewise
-        """Nothing."""
-        return Charge()
-
-
-class Failing(Protocol):
-    """The answers of an exchange that is not well."""
-
-    def __call__(self, status: int, asked: Asked) -> Answer | None:
-        """What it answers with a status such as 500 or 403; None: no such answer of it is known."""
-        ...
-
-
-def unknown_failure(status: int, asked: Asked) -> Answer | None:  # noqa: ARG001 - no answer is known
-    """None: no such answer is known."""
-    return None
-
-
 class Rows(Protocol):
     """The candles of one symbol and interval."""
 

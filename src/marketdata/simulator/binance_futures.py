@@ -10,6 +10,7 @@ from marketdata.simulator.answers import Answer, Asked, Rows, SymbolClosedError,
 from marketdata.simulator.grids import DAILY
 
 _INTERVALS = frozenset({*DAILY, "1w", "1M"})
+_CONTINUOUS = frozenset({"PERPETUAL", "CURRENT_QUARTER", "NEXT_QUARTER", "TRADIFI_PERPETUAL"})
 _DEFAULT_LIMIT, _MOST_ROWS = 500, 1500
 _FOREVER_MS = 1 << 62
 
@@ -31,6 +32,10 @@ class BinanceSource(Protocol):
 
     def exchange_info(self, now_ms: int) -> bytes:
         """The body of exchangeInfo."""
+        ...
+
+    def symbol_of(self, pair: str, contract_type: str, now_ms: int) -> str:
+        """The contract that is of that type in a pair now. Raises SymbolUnknownError."""
         ...
 
     def klines(self, symbol: str, interval: str, now_ms: int) -> Rows:
@@ -72,15 +77,25 @@ class BinanceFutures:
             case "GET", "/fapi/v1/exchangeInfo":
                 return self._source.exchange_info(asked.now_ms)
             case "GET", "/fapi/v1/klines":
-                return self._klines(asked.query, asked.now_ms)
+                return self._klines(_symbol(asked.query, "symbol"), asked.query, asked.now_ms)
+            case "GET", "/fapi/v1/continuousKlines":
+                return self._klines(self._continuous(asked.query, asked.now_ms), asked.query, asked.now_ms)
             case _:
                 return None
 
-    def _klines(self, query: Mapping[str, str], now_ms: int) -> bytes:
+    def _continuous(self, query: Mapping[str, str], now_ms: int) -> str:
+        """The contract that a pair and a contract type mean."""
+        pair, contract_type = _symbol(query, "pair"), _mandatory(query, "contractType")
+        if contract_type not in _CONTINUOUS:
+            raise _RefusedError(-1130, "Data sent for parameter 'contractType' is not valid.")
+        try:
+            return self._source.symbol_of(pair, contract_type, now_ms)
+        except SymbolUnknownError:
+            raise _RefusedError(-4144, "Invalid pair.") from None
+
+    def _klines(self, symbol: str, query: Mapping[str, str], now_ms: int) -> bytes:
         """Filters by open time, both ends included; of too many rows the first, without a start the last."""
-        symbol, interval = _mandatory(query, "symbol").upper(), _mandatory(query, "interval")
-        if not all(letter.isalnum() or letter in "_-." for letter in symbol):
-            raise _RefusedError(-1100, _illegal("symbol", "^[A-Z0-9-_.]{1,20}$"))
+        interval = _mandatory(query, "interval")
         start_ms, end_ms = _whole(query, "startTime"), _whole(query, "endTime")
         limit = _limit(query)
         if interval not in _INTERVALS:
@@ -95,6 +110,14 @@ class BinanceFutures:
             raise _RefusedError(-1122, "Invalid symbol status.") from None
         last_ms = _FOREVER_MS if end_ms is None else end_ms
         return joined(rows(start_ms or 0, last_ms, limit, newest=start_ms is None))
+
+
+def _symbol(query: Mapping[str, str], name: str) -> str:
+    """A symbol or pair, in any case of its letters."""
+    symbol = _mandatory(query, name).upper()
+    if not all(letter.isalnum() or letter in "_-." for letter in symbol):
+        raise _RefusedError(-1100, _illegal(name, "^[A-Z0-9-_.]{1,20}$"))
+    return symbol
 
 
 def _mandatory(query: Mapping[str, str], name: str) -> str:

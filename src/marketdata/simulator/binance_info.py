@@ -3,6 +3,7 @@
 The shapes are those of recorded answers (exchangeInfo of mainnet 2026-10, klines of 2019 to 2026).
 """
 
+from functools import partial
 from zlib import crc32
 
 from marketdata.simulator.answers import Rows, SymbolClosedError, SymbolUnknownError, json_body
@@ -75,24 +76,33 @@ class SimulatedBinance:
             }
         )
 
+    def symbol_of(self, pair: str, contract_type: str, now_ms: int) -> str:
+        """The contract that is of that type in a pair now. Raises SymbolUnknownError."""
+        for contract in self._catalogue.listed(now_ms):
+            if contract.pair == pair and contract.contract_type(now_ms) == contract_type:
+                return contract.instrument.symbol
+        raise SymbolUnknownError(pair)
+
     def klines(self, symbol: str, interval: str, now_ms: int) -> Rows:
         """The candles of a contract. Raises SymbolUnknownError and SymbolClosedError."""
+        base = symbol.removesuffix("USD_PERP")
+        if self._scenario.coin_margined and base != symbol:
+            symbol, write = f"{base}USDT", partial(coin_margined_kline, 100 if base == "BTC" else 10)
+        else:
+            write = partial(kline, self._scenario.unpadded_until_ms)
         instrument = self.instrument(symbol, now_ms)
         series = Series(self.market, instrument, self._grids[interval])
-        unpadded_until_ms = self._scenario.unpadded_until_ms
 
         def rows(first_ms: int, last_ms: int, limit: int, *, newest: bool) -> list[bytes]:
-            return [
-                kline(instrument, open_ms, next_ms, bar, unpadded=open_ms < unpadded_until_ms)
-                for open_ms, next_ms, bar in series.select(first_ms, last_ms, limit, newest=newest, now_ms=now_ms)
-            ]
+            selected = series.select(first_ms, last_ms, limit, newest=newest, now_ms=now_ms)
+            return [write(instrument, open_ms, next_ms, bar) for open_ms, next_ms, bar in selected]
 
         return rows
 
 
-def kline(instrument: Instrument, open_ms: int, next_ms: int, bar: Bar, *, unpadded: bool) -> bytes:
+def kline(unpadded_until_ms: int, instrument: Instrument, open_ms: int, next_ms: int, bar: Bar) -> bytes:
     """A row of twelve; turnovers have the decimals of price and size together."""
-    write = short if unpadded else padded
+    write = short if open_ms < unpadded_until_ms else padded
     tick, price, size = instrument.tick, instrument.price_scale, instrument.size_scale
     both = price + size
     return (
@@ -100,6 +110,18 @@ def kline(instrument: Instrument, open_ms: int, next_ms: int, bar: Bar, *, unpad
         f'"{write(bar.low * tick, price)}","{write(bar.close * tick, price)}","{write(bar.size, size)}",{next_ms - 1},'
         f'"{write(bar.quote * tick, both)}",{bar.trades},"{write(bar.bought, size)}",'
         f'"{write(bar.bought_quote * tick, both)}","0"]'
+    ).encode()
+
+
+def coin_margined_kline(dollars: int, instrument: Instrument, open_ms: int, next_ms: int, bar: Bar) -> bytes:
+    """A row of a COIN-M contract worth so many dollars: volumes count contracts, and turnovers are in the coin."""
+    tick, price, size = instrument.tick, instrument.price_scale, instrument.size_scale
+    contract = dollars * 10 ** (price + size)
+    contracts, bought = bar.quote * tick // contract, bar.bought_quote * tick // contract
+    prices = ",".join(f'"{padded(value * tick, price)}"' for value in bar[:4])
+    return (
+        f'[{open_ms},{prices},"{contracts}",{next_ms - 1},"{padded(bar.size, size)}",{bar.trades},"{bought}",'
+        f'"{padded(bar.bought, size)}","0"]'
     ).encode()
 
 

@@ -15,7 +15,7 @@ _WEIGHT_1 = frozenset({"/fapi/v1/ping", "/fapi/v1/time", "/fapi/v1/exchangeInfo"
 _MEASURED, _DOCUMENTED = ((100, 1), (500, 2), (1000, 5)), ((99, 1), (499, 2), (1000, 5))
 _WITHOUT_LIMIT, _WIDEST = 5, 10
 _UNCOUNTED = frozenset({403, 418, 451})
-"""Refused before the exchange counts: by its firewall, by law, by a ban."""
+"""Refused before the exchange counts: by its firewall, by law, by a ban; so are pages for people."""
 _SHORTEST_BAN_MS, _LONGEST_BAN_MS = 2 * MINUTE_MS, 3 * DAY_MS
 
 
@@ -49,15 +49,12 @@ class BinanceLimits:
         if self._refusals > self._scenario.refusals_before_ban:
             self._ban_ms = min(2 * self._ban_ms, _LONGEST_BAN_MS)
             return self._ban(asked.now_ms)
-        message = (
-            f"Too many requests; current limit is {self.usage.limit} requests per minute. Please use the websocket for"
-            " live updates to avoid polling the API."
-        )
-        return self._refusal(429, message, (self._minute + 1) * MINUTE_MS - asked.now_ms)
+        return self._refusal(429, too_many(self.usage.limit), (self._minute + 1) * MINUTE_MS - asked.now_ms)
 
     def settle(self, asked: Asked, answer: Answer) -> Charge:
         """The weight, also of a request that is refused; each weighted answer tells the minute's so far."""
-        weight = 0 if answer.status in _UNCOUNTED else self._weight(asked)
+        is_page = answer.headers.get("Content-Type") == "text/html"
+        weight = 0 if is_page or answer.status in _UNCOUNTED else self._weight(asked)
         if weight == 0:
             return Charge()
         self._use(weight)
@@ -83,15 +80,11 @@ class BinanceLimits:
         """Each request during a ban begins it anew."""
         self._banned_ms = now_ms
         self.usage.banned_until_ms = now_ms + self._ban_ms
-        message = (
-            f"Way too many requests; IP banned until {self.usage.banned_until_ms}. Please use the websocket for live"
-            " updates to avoid bans."
-        )
-        return self._refusal(418, message, self._ban_ms)
+        return self._refusal(418, banned(self.usage.banned_until_ms), self._ban_ms)
 
-    def _refusal(self, status: int, message: str, wait_ms: int) -> Answer:
+    def _refusal(self, status: int, body: bytes, wait_ms: int) -> Answer:
         wait = {"Retry-After": str(-(-wait_ms // 1000))} if self._scenario.retry_after else {}
-        return Answer(status, json_body({"code": -1003, "msg": message}), {**HEADERS, **wait})
+        return Answer(status, body, {**HEADERS, **wait})
 
     def _weight(self, asked: Asked) -> int:
         """What a request costs; 0 where there is nothing at its path."""
@@ -101,3 +94,20 @@ class BinanceLimits:
         if not (limit.isascii() and limit.isdigit()):
             return _WITHOUT_LIMIT
         return next((weight for most, weight in self._bands if int(limit) <= most), _WIDEST)
+
+
+def too_many(limit: int) -> bytes:
+    """The body of a 429."""
+    message = (
+        f"Too many requests; current limit is {limit} requests per minute. Please use the websocket for live updates to"
+        " avoid polling the API."
+    )
+    return json_body({"code": -1003, "msg": message})
+
+
+def banned(until_ms: int) -> bytes:
+    """The body of a 418."""
+    message = (
+        f"Way too many requests; IP banned until {until_ms}. Please use the websocket for live updates to avoid bans."
+    )
+    return json_body({"code": -1003, "msg": message})

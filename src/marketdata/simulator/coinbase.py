@@ -21,6 +21,9 @@ HEADERS: Mapping[str, str] = {
     "Server": "cloudflare",
     "X-Content-Type-Options": "nosniff",
 }
+_ADVANCED_TRADE = "/api/v3/brokerage/"
+"""The other API, whose paths want a key."""
+_UNAUTHORIZED = Answer(401, b"Unauthorized\n", {**HEADERS, "Content-Type": "text/plain; charset=utf-8"})
 
 
 class CoinbaseSource(Protocol):
@@ -61,6 +64,8 @@ class Coinbase:
 
     def answer(self, asked: Asked) -> Answer:
         """The answer to one request; paths and product ids are case-sensitive."""
+        if asked.path.startswith(_ADVANCED_TRADE):
+            return _UNAUTHORIZED
         try:
             body, cache = self._body(asked)
         except SymbolUnknownError:
@@ -84,6 +89,8 @@ class Coinbase:
                 return self._source.product(product_id, asked.now_ms), "public, max-age=5"
             case ["products", product_id, "candles"]:
                 return self._candles(product_id, asked.query, asked.now_ms), "public, max-age=300, must-revalidate"
+            case ["accounts" | "fees" | "fills" | "orders", *_]:
+                raise _RefusedError(401, "CB-ACCESS-KEY header is required")
             case _:
                 raise _RefusedError(404, "NotFound")
 

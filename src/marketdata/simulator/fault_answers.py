@@ -33,7 +33,7 @@ def html(scene: Scene) -> Answer:
 
 def status(scene: Scene) -> Answer:
     """The exchange's own answer of a status, else a page."""
-    answer = scene.venue.failing(scene.fault.status, scene.asked) or html(scene)
+    answer = scene.venue.exchange.failing(scene.fault.status, scene.asked) or html(scene)
     if scene.fault.seconds:
         return replace(answer, headers={**answer.headers, "Retry-After": f"{scene.fault.seconds:g}"})
     return answer

@@ -21,7 +21,7 @@ _COSTS_2 = frozenset(
 )
 _CHEAP, _USUAL = 2, 20
 _ROWS_A_WEIGHT = 60
-_REFUSAL = Answer(429, b"null", {**HEADERS, "X-Cache": "Error from cloudfront"})
+REFUSAL = Answer(429, b"null", {**HEADERS, "X-Cache": "Error from cloudfront"})
 
 
 class _Wanted(msgspec.Struct):
@@ -47,12 +47,12 @@ class HyperliquidLimits:
         unlucky = crc32(str(self._asked).encode()) % 1000 < 10 * self._scenario.failing_percent
         if unlucky or self.usage.used + _weight(asked.body) > self.usage.limit:
             self.usage.refused += 1
-            return _REFUSAL
+            return REFUSAL
         return None
 
     def settle(self, asked: Asked, answer: Answer) -> Charge:
         """The weight of the type, and of candles one more for each 60 that came."""
-        if answer.status == _REFUSAL.status:
+        if answer.status == REFUSAL.status:
             return Charge()
         weight = _weight(asked.body) - (-answer.rows // _ROWS_A_WEIGHT)
         self._charge(asked.now_ms, weight, 0)

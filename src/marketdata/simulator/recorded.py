@@ -116,6 +116,12 @@ class RecordedBinance:
         """The recorded body, its serverTime too."""
         return self._info
 
+    def symbol_of(self, pair: str, contract_type: str, _now_ms: int) -> str:
+        """The perpetual, which is called as its pair. Raises SymbolUnknownError."""
+        if contract_type != "PERPETUAL" or pair not in self.listed:
+            raise SymbolUnknownError(pair)
+        return pair
+
     def klines(self, symbol: str, interval: str, _now_ms: int) -> Rows:
         """The recorded candles, also of contracts outside the listing. Raises SymbolUnknownError."""
         if symbol not in self.listed and symbol not in self._tape.symbols:

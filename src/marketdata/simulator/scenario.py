@@ -1,7 +1,7 @@
 """What a simulator does that its exchange may do or not; all switches of a scenario are here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from marketdata.simulator.outages import Outage
 
@@ -16,6 +16,8 @@ class Scenario:
     """How many of the invented instruments end one day, in per cent; above 50 most of Binance's listing is SETTLING."""
     limits: bool = True
     """Whether the exchanges refuse who asks too much; they count in any case."""
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    """The troubles that exchanges begin in, by exchange id: a name of `simulator/*_troubles.py`."""
     foreign_weight: int = 0
     """What other programs at the address use of Binance's and Hyperliquid's weight in each minute."""
     weight_limit: int = 2400
@@ -36,6 +38,8 @@ class Scenario:
     """How long after its close Hyperliquid shows a candle without trades; minutes were seen."""
     unpadded_until_ms: int = 1_577_836_800_000
     """Binance rows that open before this (2020) are written without zeros at the end, as they were then."""
+    coin_margined: bool = False
+    """Whether Binance answers klines of COIN-M symbols such as `BTCUSD_PERP` too, whose columns mean other things."""
     three_days_offset_ms: int = 0
     """Where Binance's three-day candles open, from the epoch; unverified."""
     kept_rows: int = 5000
