@@ -8,10 +8,11 @@ BIN := .venv/bin
 PRODUCT := .venv/.product
 TOOLS := .venv/.tools
 CLIENTS := .venv-clients/.clients
-SOURCES := src tests migrations
+EXAMPLES := build/examples
+SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format test-clients compose-test lock clean
+.PHONY: help install demo up test check format test-clients test-examples compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,11 @@ format: $(TOOLS) ## mend what can be mended without thinking
 
 test-clients: $(TOOLS) $(CLIENTS) ## compare our API with ccxt and the exchanges' own clients, all on the simulator
 	@exec $(BIN)/pytest -m clients tests/clients $(PYTEST_ARGS)
+
+test-examples: $(TOOLS) ## build the example of a package that adds an exchange, and run its tests on the platform
+	@rm -rf $(EXAMPLES)
+	@cd examples/marketdata-kraken && $(CURDIR)/$(BIN)/hatchling build --target wheel --directory $(CURDIR)/$(EXAMPLES)
+	@cd examples/marketdata-kraken && PYTHONPATH=$$(echo $(CURDIR)/$(EXAMPLES)/*.whl) exec $(CURDIR)/$(BIN)/pytest $(PYTEST_ARGS)
 
 compose-test: $(TOOLS) ## build and run the containers, ask them, break them, take them down
 	@docker compose version > /dev/null || { echo "compose-test needs Docker with Compose 2"; exit 1; }
