@@ -64,6 +64,62 @@ async def test_the_simulator(number: int, tmp_path: Path) -> None:
         assert await stop(process, number) == 0
 
 
+async def test_the_simulator_plays_faults_at_another_time(tmp_path: Path) -> None:
+    port, base = free_port(), "http://127.0.0.1"
+    options = (
+        "--now",
+        "2021-05-19T12:00:00Z",
+        "--fault",
+        "html,route=time,first=1",
+        "--fault",
+        "null,exchange=coinbase",
+    )
+    async with service(tmp_path, "simulate", "--port", port, *options) as process:
+        now_ms = (await get(f"{base}:{port}/_control/clock")).json()["now_ms"]
+        assert 0 <= now_ms - 1_621_425_600_000 < 300_000
+        assert (await get(f"{base}:{port}/binance/fapi/v1/time")).text.startswith("<!DOCTYPE html>")
+        assert (await get(f"{base}:{port}/binance/fapi/v1/time")).json()["serverTime"] >= now_ms
+        assert (await get(f"{base}:{port}/coinbase/time")).content == b"null"
+        assert await stop(process, signal.SIGTERM) == 0
+
+
+async def test_a_silent_simulator_can_be_stopped(tmp_path: Path) -> None:
+    port = free_port()
+    async with (
+        service(tmp_path, "simulate", "--port", port, "--fault", "silence") as process,
+        httpx2.AsyncClient() as http,
+    ):
+        await get(f"http://127.0.0.1:{port}/_control/about")
+        asked = asyncio.create_task(http.get(f"http://127.0.0.1:{port}/coinbase/time", timeout=PATIENCE_S))
+        while not (await get(f"http://127.0.0.1:{port}/_control/journal")).json()["entries"]:
+            await asyncio.sleep(0.05)
+        assert await stop(process, signal.SIGTERM) == 0
+        with pytest.raises(httpx2.HTTPError):
+            await asked
+
+
+def test_all_faults_are_listed(tmp_path: Path) -> None:
+    result = marketdata(tmp_path, "simulate", "--fault", "list")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "  gzip-bomb  " in result.stdout
+    assert "reset,exchange=coinbase,route=candles,first=3" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "option, value, told",
+    [
+        ("--fault", "explode", "no kind of fault is called 'explode'; there are: refuse,"),
+        ("--fault", "reset,first=0", "reset cannot be played: Expected `int` >= 1"),
+        ("--now", "noon", "Invalid isoformat string: 'noon'"),
+        ("--now", "1969-12-31", "the clock goes from 1970 to 2100"),
+    ],
+)
+def test_a_simulator_is_not_started_wrongly(tmp_path: Path, option: str, value: str, told: str) -> None:
+    result = marketdata(tmp_path, "simulate", "--port", free_port(), option, value)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"Invalid value for {option}: {told}" in " ".join(result.stderr.split())
+
+
 @pytest.mark.parametrize(
     "manifest, told", [(None, "No such file"), ("[]", "Expected `object`"), ("{", "truncated"), ("{}", "no listing of")]
 )

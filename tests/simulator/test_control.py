@@ -11,7 +11,7 @@ from marketdata.simulator.controls import Controls
 from marketdata.simulator.fault_kinds import KINDS
 from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.server import running_simulator
-from marketdata.simulator.sources import simulated
+from marketdata.simulator.sources import Sources, simulated
 from tests.simulator.conftest import NOW_MS
 
 MINUTE_MS = 60_000
@@ -22,11 +22,18 @@ def controls() -> Controls:
     return Controls()
 
 
+@pytest.fixture(scope="module")
+def market() -> Sources:
+    """A market whose outages are this module's."""
+    return simulated(scenario=Scenario(limits=False))
+
+
 @pytest.fixture
-async def control(clock: ManualClock, controls: Controls) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of a simulator whose outages are its own."""
-    sources = simulated(scenario=Scenario(limits=False))
-    async with running_simulator(sources, clock, controls) as url, httpx2.AsyncClient(base_url=url) as client:
+async def control(market: Sources, clock: ManualClock, controls: Controls) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of a simulator without outages."""
+    assert market.outages is not None
+    market.outages.clear()
+    async with running_simulator(market, clock, controls) as url, httpx2.AsyncClient(base_url=url) as client:
         yield client
 
 
