@@ -418,6 +418,7 @@ async def test_an_exchange_that_cannot_be_reached(market: Market) -> None:
                 "status": 503,
                 "code": "upstream-unavailable",
                 "detail": "coinbase: cannot be reached: nothing listens there",
+                "retry_after": 5,
             }
             assert (await http.get("/v1/symbols", headers=headers)).status_code == 200
             assert (await http.get("/v1/status", headers=headers)).status_code == 200
