@@ -291,4 +291,10 @@ async def test_mids_are_the_prices_of_all_that_trades(simulator: httpx2.AsyncCli
     assert {"BTC", "kPEPE", "@107", "PURR/USDC"} <= set(mids)
     assert "MATIC" not in mids
     assert mids["BTC"] == (await candles(simulator, NOW_MS, interval="1m"))[-1]["c"]
-    assert "xyz:TSLA" in await info(simulator, "allMids", dex="xyz")
+    others = await info(simulator, "allMids", dex="xyz")
+    assert "xyz:TSLA" in others
+    outcomes = {coin for coin in mids if coin[0] in "#+"}
+    assert {coin[0] for coin in outcomes} == {"#", "+"}
+    assert not any(coin[0] in "#+" for coin in others)
+    for kind in ("meta", "spotMeta"):
+        assert not outcomes & {entry["name"] for entry in (await info(simulator, kind))["universe"]}

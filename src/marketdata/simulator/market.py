@@ -20,6 +20,7 @@ from marketdata.simulator.outages import Outages
 BLOCKS = (1440, 480, 120, 60, 15, 5, 1)
 """Minutes of the blocks that each day is cut into, one out of the other."""
 
+_MINUTES = len(BLOCKS) - 1
 _DAY_PLACE = 0xFFFF
 _OCTAVES = (1, 2, 4, 8, 16, 32)
 """Square roots of the octaves' days, in proportion to which each sways."""
@@ -99,7 +100,7 @@ class Market:
         self._knot = lru_cache(1 << 16)(self._make_knot)
         self._dollars = lru_cache(1 << 15)(self._make_dollars)
         self._day = lru_cache(1 << 13)(self._make_day)
-        self._minute = lru_cache(1 << 12)(self._make_minute)
+        self._parts = lru_cache(1 << 13)(self._make_parts)
 
     def bars(self, instrument: Instrument, edges: Sequence[int], now_ms: int) -> list[Bar]:
         """One bar for each span between neighbouring `edges`, which lie on a grid, as far as it is over at `now_ms`.
@@ -126,7 +127,8 @@ class Market:
         minute_ms = end_ms - end_ms % MINUTE_MS
         pieces = list(self._pieces(instrument, start_ms, minute_ms))
         if minute_ms < end_ms:
-            pieces.append(begun(self._minute(instrument, minute_ms), end_ms - minute_ms, MINUTE_MS))
+            day, minute = divmod(minute_ms // MINUTE_MS, BLOCKS[0])
+            pieces.append(begun(self._block(instrument, day, minute, _MINUTES), end_ms - minute_ms, MINUTE_MS))
         return join(pieces)
 
     def lived(self, instrument: Instrument, start_ms: int, end_ms: int, now_ms: int) -> Bar | None:
@@ -172,6 +174,8 @@ class Market:
 
     def _pieces(self, instrument: Instrument, start_ms: int, end_ms: int) -> Iterator[Bar]:
         """The fewest blocks that make up the time from `start_ms` to `end_ms`, whole minutes both."""
+        if start_ms == end_ms:
+            return
         for day in range(start_ms // DAY_MS, -(-end_ms // DAY_MS)):
             first, last = (start_ms - day * DAY_MS) // MINUTE_MS, (end_ms - day * DAY_MS) // MINUTE_MS
             open_nodes = [(0, self._day(instrument, day), 0)]
@@ -180,7 +184,7 @@ class Market:
                 if first <= start and start + BLOCKS[level] <= last:
                     yield bar
                 elif start < last and start + BLOCKS[level] > first:
-                    pieces = self._cut(instrument, day, start, bar, level)
+                    pieces = self._parts(instrument, day, start, level)
                     open_nodes += [(minute, piece, level + 1) for minute, piece in reversed(pieces)]
 
     def _cut(self, instrument: Instrument, day: int, start: int, bar: Bar, level: int) -> list[tuple[int, Bar]]:
@@ -192,9 +196,16 @@ class Market:
             pieces = [bar] * (whole // block)
         return list(zip(range(start, start + whole, block), pieces, strict=True))
 
-    def _make_minute(self, instrument: Instrument, start_ms: int) -> Bar:
-        """The whole of one minute."""
-        return self._blocks(instrument, 1, start_ms, start_ms + MINUTE_MS)[0]
+    def _block(self, instrument: Instrument, day: int, start: int, level: int) -> Bar:
+        """The block of a level at minute `start` of a day."""
+        if level == 0:
+            return self._day(instrument, day)
+        place = start % BLOCKS[level - 1]
+        return self._parts(instrument, day, start - place, level - 1)[place // BLOCKS[level]][1]
+
+    def _make_parts(self, instrument: Instrument, day: int, start: int, level: int) -> list[tuple[int, Bar]]:
+        """The blocks that a block is cut into: those on the way to the present moment are asked for again and again."""
+        return self._cut(instrument, day, start, self._block(instrument, day, start, level), level)
 
     def _make_day(self, instrument: Instrument, day: int) -> Bar:
         words = self._words(instrument.name, day, _DAY_PLACE)

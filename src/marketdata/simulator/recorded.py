@@ -14,7 +14,7 @@ import msgspec
 
 from marketdata.simulator.answers import Rows, SymbolUnknownError, joined
 from marketdata.simulator.grids import Grid
-from marketdata.simulator.hyperliquid_meta import grids
+from marketdata.simulator.hyperliquid_candles import grids
 from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.sources import Sources
 
