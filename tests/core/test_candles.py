@@ -301,6 +301,15 @@ def test_a_range_in_the_future_costs_no_call() -> None:
     assert (page.candles, page.complete, page.next, fetcher.calls) == ([], True, None, [])
 
 
+def test_a_clock_that_is_refused_is_no_lost_instrument() -> None:
+    class Timeless(SeriesFetcher):
+        async def now_ms(self) -> int:
+            raise UpstreamRefused(self.adapter.exchange, "it does not know this coin (500 null)")
+
+    with pytest.raises(UpstreamRefused):
+        asyncio.run(get_candles(Timeless("hyperliquid", []), ask(10)))
+
+
 @pytest.mark.parametrize("exchange", ["binance_futures", "hyperliquid"])
 def test_an_unverified_alignment_takes_the_exchange_s_times(exchange: str) -> None:
     step = Interval.DAY_3.min_duration_ms

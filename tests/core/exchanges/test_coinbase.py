@@ -3,7 +3,13 @@ from dataclasses import replace
 
 import pytest
 
-from marketdata.core.errors import UpstreamBadData, UpstreamFailure, UpstreamRateLimited, UpstreamRefused
+from marketdata.core.errors import (
+    UpstreamBadData,
+    UpstreamFailure,
+    UpstreamRateLimited,
+    UpstreamRefused,
+    UpstreamUnavailable,
+)
 from marketdata.core.exchanges.adapter import CandleQuery
 from marketdata.core.exchanges.coinbase import Coinbase
 from marketdata.core.models import Candle, Interval, Listing, Status
@@ -90,6 +96,10 @@ def test_what_is_not_candles_is_bad_data(body: bytes) -> None:
 
 def test_failures_have_names() -> None:
     assert isinstance(ADAPTER.classify(404, {}, b'{"message":"NotFound"}'), UpstreamRefused)
+    assert isinstance(ADAPTER.classify(404, {}, b"<html>"), UpstreamFailure)  # a wrong base URL is no lost product
+    maintenance = ADAPTER.classify(503, {}, b'{"message":"We are currently under maintenance."}')
+    assert isinstance(maintenance, UpstreamUnavailable)
+    assert "maintenance" in str(maintenance)
     assert isinstance(ADAPTER.classify(400, {}, b'{"message":"Unsupported granularity"}'), UpstreamFailure)
     limited = ADAPTER.classify(429, {"retry-after": "3"}, b'{"message":"Public rate limit exceeded"}')
     assert isinstance(limited, UpstreamRateLimited)

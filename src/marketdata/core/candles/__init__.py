@@ -11,6 +11,7 @@ from marketdata.core.candles.page import MAX_GAPS, to_page
 from marketdata.core.candles.search import MAX_CALLS, Search
 from marketdata.core.errors import UnsupportedInterval, UpstreamRefused, UpstreamTimeout
 from marketdata.core.fetch import Fetcher
+from marketdata.core.models import ExchangeId
 
 __all__ = ["DEADLINE_S", "MAX_CALLS", "MAX_GAPS", "CandlePage", "CandleRange", "CandleWarning", "Gap", "get_candles"]
 
@@ -31,12 +32,17 @@ async def get_candles(fetcher: Fetcher, asked: CandleRange) -> CandlePage:
     try:
         async with asyncio.timeout(DEADLINE_S):
             search = Search(fetcher, spec, asked, await fetcher.now_ms())
-            await search.run()
+            try:
+                await search.run()
+            except UpstreamRefused as refusal:
+                return _refused(fetcher.adapter.exchange, refusal)
     except TimeoutError as error:
         raise UpstreamTimeout(fetcher.adapter.exchange, DEADLINE_S) from error
-    except UpstreamRefused as refusal:
-        detail = f"{fetcher.adapter.exchange} lists this instrument and does not serve its candles: {refusal.reason}"
-        return CandlePage(
-            [], complete=False, next=None, gaps=[], warnings=[CandleWarning("not-served-by-exchange", detail)]
-        )
     return to_page(search)
+
+
+def _refused(exchange: ExchangeId, refusal: UpstreamRefused) -> CandlePage:
+    detail = f"{exchange} lists this instrument and does not serve its candles: {refusal.reason}"
+    return CandlePage(
+        [], complete=False, next=None, gaps=[], warnings=[CandleWarning("not-served-by-exchange", detail)]
+    )

@@ -135,7 +135,7 @@ class Coinbase:
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
         """Errors are `{"message"}` with a telling status; there are no headers about limits."""
-        if status == 404:
+        if status == 404 and b"NotFound" in body[:_MESSAGE_BYTES]:  # another 404 is of another server or path
             return UpstreamRefused(self.exchange, "it does not serve this product (404)")
         if status == 503 and b"maintenance" in body[:_MESSAGE_BYTES]:
             return UpstreamUnavailable(self.exchange, "says that it is under maintenance (503)", retry_after_s(headers))
