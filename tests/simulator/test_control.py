@@ -88,6 +88,7 @@ async def test_a_wrong_request_is_told_what_is_right(
         ("/clock", b'{"rate": -1}', "Expected `float` >= 0"),
         ("/outages", b"{}", "missing required field `exchange`"),
         ("/outages", b'{"exchange": "kraken", "from": 0, "until": 60000}', "no exchange is called 'kraken'"),
+        ("/outages", b'[{"exchange": "coinbase", "from": 0, "until": 60000}, {}]', "missing required field `exchange`"),
         ("/outages", b'{"exchange": "coinbase", "from": "noon", "until": 60000}', "Invalid isoformat string: 'noon'"),
         ("/outages", b'{"exchange": "coinbase", "from": 60000, "until": 60000}', "from a whole minute until a later"),
         ("/outages", b'{"exchange": "coinbase", "from": 1, "until": 60000}', "from a whole minute until a later"),

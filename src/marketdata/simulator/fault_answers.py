@@ -143,8 +143,7 @@ def many_headers(scene: Scene) -> Answer:
 
 def _changed(scene: Scene, body: bytes, headers: dict[str, str] | None = None) -> Answer:
     """The answer with another body, and headers instead of those of the same names."""
-    kept = {name: value for name, value in scene.answer.headers.items() if name not in (headers or {})}
-    return Answer(scene.answer.status, body, {**kept, **(headers or {})})
+    return Answer(scene.answer.status, body, {**scene.answer.headers, **(headers or {})})
 
 
 def _elsewhere(scene: Scene, location: str) -> Answer:
