@@ -86,6 +86,10 @@ async def test_a_wrong_request_is_told_what_is_right(
         ("/clock", b'{"now_ms": -1}', "the clock goes from 1970 to 2100"),
         ("/clock", b'{"advance_ms": -9000000000000}', "the clock goes from 1970 to 2100"),
         ("/clock", b'{"rate": -1}', "Expected `float` >= 0"),
+        ("/limits", b'{"exchange": "coinbase", "foreign": -1}', "Expected `int` >= 0"),
+        ("/limits", b'{"exchange": "kraken", "foreign": 1}', "no exchange is called 'kraken'"),
+        ("/troubles", b'{"exchange": "kraken", "trouble": null}', "no exchange is called 'kraken'"),
+        ("/troubles", b'{"exchange": "coinbase", "trouble": "boredom"}', "is called 'boredom'; there are:"),
         ("/outages", b"{}", "missing required field `exchange`"),
         ("/outages", b'{"exchange": "kraken", "from": 0, "until": 60000}', "no exchange is called 'kraken'"),
         ("/outages", b'[{"exchange": "coinbase", "from": 0, "until": 60000}, {}]', "missing required field `exchange`"),
@@ -192,6 +196,29 @@ async def test_outages_can_be_announced_and_taken_back(control: httpx2.AsyncClie
     assert await opens() == [0, 180]
     assert (await control.delete("/_control/outages")).json() == {"outages": []}
     assert await opens() == [0, 60, 120, 180, 240]
+
+
+async def test_what_the_exchanges_count_can_be_read_and_used_up(control: httpx2.AsyncClient) -> None:
+    await control.get("/binance/fapi/v1/klines", params={"symbol": "BTCUSDT", "interval": "1h", "limit": 101})
+    assert (await control.get("/_control/limits")).json()["limits"]["binance_futures"]["used"] == 2
+    used = (await control.post("/_control/limits", json={"exchange": "binance", "foreign": 500})).json()["limits"]
+    assert (used["binance_futures"]["used"], used["binance_futures"]["most_own"]) == (502, 2)
+    assert (used["hyperliquid"]["used"], used["coinbase"]["used"]) == (0, 0)
+
+
+async def test_exchanges_can_be_in_trouble_and_be_well_again(control: httpx2.AsyncClient) -> None:
+    troubles = (await control.get("/_control/troubles")).json()["troubles"]
+    assert [each["trouble"] for each in troubles.values()] == [None, None, None]
+    for exchange, each in troubles.items():
+        for trouble in each["known"]:
+            now = await control.post("/_control/troubles", json={"exchange": exchange, "trouble": trouble})
+            assert now.json()["troubles"][exchange]["trouble"] == trouble
+            assert (await control.get("/coinbase/time")).is_success == (exchange != "coinbase")
+        await control.post("/_control/troubles", json={"exchange": exchange, "trouble": None})
+    assert (await control.get("/coinbase/time")).is_success
+    await control.post("/_control/troubles", json={"exchange": "coinbase", "trouble": "maintenance"})
+    well = (await control.delete("/_control/troubles")).json()["troubles"]
+    assert well == troubles
 
 
 async def test_the_scenario_can_be_read(control: httpx2.AsyncClient) -> None:

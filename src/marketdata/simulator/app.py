@@ -30,15 +30,16 @@ def create_app(sources: Sources, clock: Clock, controls: Controls | None = None)
     """
     controls = controls or Controls()
     steered = SteeredClock(clock)
+    exchanges = venues(sources)
     doors = [
         Route(
             f"/{venue.prefix}/{{path:path}}",
             _Door(venue, steered, sources.scenario.skew_ms, controls),
             name=venue.prefix,
         )
-        for venue in venues(sources)
+        for venue in exchanges
     ]
-    app = Starlette(routes=[*Control(sources, steered, controls).routes, *doors])
+    app = Starlette(routes=[*Control(sources, exchanges, steered, controls).routes, *doors])
     app.router.redirect_slashes = False
     return app
 

@@ -1,6 +1,6 @@
 """`/_control`: what steers a simulator from outside, and what it tells of itself. All of it is JSON."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -19,6 +19,8 @@ from marketdata.simulator.fault_kinds import GROUPS
 from marketdata.simulator.faults import WrongFaultError
 from marketdata.simulator.outages import Outage, Outages
 from marketdata.simulator.sources import Sources
+from marketdata.simulator.troubles import WrongTroubleError
+from marketdata.simulator.venues import Venue
 
 type _Endpoint = Callable[[Request], Awaitable[object]]
 
@@ -49,12 +51,27 @@ class _Selection(msgspec.Struct, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=0)] = 1000
 
 
+class _Foreign(msgspec.Struct, forbid_unknown_fields=True):
+    """What another program at the same address used."""
+
+    exchange: str
+    foreign: Annotated[int, Meta(ge=0)]
+
+
+class _Trouble(msgspec.Struct, forbid_unknown_fields=True):
+    """What an exchange is to be in."""
+
+    exchange: str
+    trouble: str | None
+
+
 class Control:
     """The endpoints of one simulator."""
 
-    def __init__(self, sources: Sources, clock: SteeredClock, controls: Controls) -> None:
-        """Steer `clock` and `controls`."""
+    def __init__(self, sources: Sources, venues: Iterable[Venue], clock: SteeredClock, controls: Controls) -> None:
+        """Steer what a simulator consists of."""
         self._sources = sources
+        self._venues = {venue.exchange_id: venue for venue in venues}
         self._clock = clock
         self._faults = controls.faults
         self._journal = controls.journal
@@ -70,6 +87,15 @@ class Control:
                 "GET": (self._get_outages, "when exchanges are off"),
                 "POST": (self._add_outages, 'one {"exchange": …, "from": …, "until": …}, whole minutes, or a list'),
                 "DELETE": (self._clear_outages, "none, those of the scenario neither"),
+            },
+            "/limits": {
+                "GET": (self._get_limits, "what the exchanges have counted of this address, refused and banned"),
+                "POST": (self._use_limits, '{"exchange": …, "foreign": …}: another program used so much'),
+            },
+            "/troubles": {
+                "GET": (self._get_troubles, "the troubles that exchanges are in, and all that there are"),
+                "POST": (self._set_trouble, '{"exchange": …, "trouble": …}; null: it is well'),
+                "DELETE": (self._clear_troubles, "all are well"),
             },
             "/journal": {
                 "GET": (self._get_journal, "requests: ?exchange= &route= &symbol= &since={id} &limit="),
@@ -97,7 +123,7 @@ class Control:
                 return _json(await self._endpoint(path, request.method)(request))
             except _WrongRequestError as error:
                 return _json({"error": str(error)}, error.status)
-            except (WrongFaultError, msgspec.DecodeError) as error:
+            except (WrongFaultError, WrongTroubleError, msgspec.DecodeError) as error:
                 return _json({"error": str(error)}, 400)
 
         return answer
@@ -165,6 +191,33 @@ class Control:
         if self._sources.outages is None:
             raise _WrongRequestError("recordings are as they are, without outages")
         return self._sources.outages
+
+    async def _get_limits(self, _: Request) -> object:
+        return {"limits": {exchange: venue.limits.usage for exchange, venue in self._venues.items()}}
+
+    async def _use_limits(self, request: Request) -> object:
+        use = msgspec.json.decode(await request.body(), type=_Foreign)
+        now_ms = self._clock.now_ms() + self._sources.scenario.skew_ms
+        self._venues[_exchange_id(use.exchange)].limits.add_foreign(use.foreign, now_ms)
+        return await self._get_limits(request)
+
+    async def _get_troubles(self, _: Request) -> object:
+        return {
+            "troubles": {
+                exchange: {"trouble": venue.exchange.trouble, "known": venue.exchange.known}
+                for exchange, venue in self._venues.items()
+            }
+        }
+
+    async def _set_trouble(self, request: Request) -> object:
+        wanted = msgspec.json.decode(await request.body(), type=_Trouble)
+        self._venues[_exchange_id(wanted.exchange)].exchange.suffer(wanted.trouble)
+        return await self._get_troubles(request)
+
+    async def _clear_troubles(self, request: Request) -> object:
+        for venue in self._venues.values():
+            venue.exchange.suffer(None)
+        return await self._get_troubles(request)
 
     async def _get_journal(self, request: Request) -> object:
         wanted = msgspec.convert(dict(request.query_params), _Selection, strict=False)
