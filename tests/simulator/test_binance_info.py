@@ -121,6 +121,7 @@ async def test_a_quarterly_is_delivered_and_leaves(simulator: httpx2.AsyncClient
     clock.set(delivery_ms)
     listed = await symbols(simulator)
     assert listed["BTCUSDT_260327"]["status"] == "DELIVERING"
+    assert listed["BTCUSDT_260327"]["contractType"] == "CURRENT_QUARTER DELIVERING"
     assert listed["BTCUSDT_260626"]["contractType"] == "CURRENT_QUARTER"
     assert listed["BTCUSDT_260925"]["contractType"] == "NEXT_QUARTER"
     clock.advance(HOUR_MS)

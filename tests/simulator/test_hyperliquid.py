@@ -172,7 +172,7 @@ async def test_delisted_coins_keep_their_place_and_their_candles(simulator: http
 async def test_meta_has_optional_keys_only_where_they_say_something(simulator: httpx2.AsyncClient) -> None:
     answer = await simulator.post(INFO, json={"type": "meta"})
     assert answer.content.startswith(
-        b'{"universe":[{"szDecimals":5,"name":"BTC","maxLeverage":40,"marginTableId":40},{"szDecimals":4,"name":"ETH",'
+        b'{"universe":[{"szDecimals":5,"name":"BTC","maxLeverage":40,"marginTableId":56},{"szDecimals":4,"name":"ETH",'
     )
     meta = answer.json()
     assert list(meta) == ["universe", "marginTables", "collateralToken"]
@@ -190,6 +190,10 @@ async def test_meta_has_optional_keys_only_where_they_say_something(simulator: h
         keys = list(asset)
         assert keys == sorted(keys, key=order.index)
         assert all(asset[key] is True for key in keys if key in {"onlyIsolated", "isDelisted"})
+    tables = dict(meta["marginTables"])
+    for asset in meta["universe"]:
+        tiers = tables.get(asset["marginTableId"], {"marginTiers": [{"maxLeverage": asset["marginTableId"]}]})
+        assert tiers["marginTiers"][0]["maxLeverage"] == asset["maxLeverage"]
     assert len(meta["universe"]) > 200
     assert {"kPEPE", "kSHIB", "2Z", "0G"} <= {asset["name"] for asset in meta["universe"]}
 
@@ -212,6 +216,7 @@ async def test_builder_dexes(simulator: httpx2.AsyncClient) -> None:
     names = [dex["name"] for dex in dexes[1:]]
     assert names[:5] == ["xyz", "flx", "vntl", "hyna", "km"]
     assert len(names) > 10
+    assert {"assetToFundingInterestRate" in dex for dex in dexes[1:]} == {True, False}
     metas = await info(simulator, "allPerpMetas")
     assert len(metas) == len(dexes)
     for place, name in enumerate(["", *names]):

@@ -11,6 +11,7 @@ import pytest
 
 from marketdata.core.clock import SystemClock
 from marketdata.simulator.recorded import recorded
+from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.server import running_simulator
 
 KLINES, INFO = "/binance/fapi/v1/klines", "/hyperliquid/info"
@@ -134,7 +135,8 @@ def own_recordings(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
-    async with running_simulator(recorded(folder), SystemClock()) as url, httpx2.AsyncClient(base_url=url) as client:
+    sources = recorded(folder, Scenario(limits=False))
+    async with running_simulator(sources, SystemClock()) as url, httpx2.AsyncClient(base_url=url) as client:
         yield client
 
 

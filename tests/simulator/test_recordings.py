@@ -4,7 +4,9 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import msgspec
 import pytest
 
@@ -86,3 +88,79 @@ async def test_every_recorded_bucket_comes_back(recordings: Path) -> None:
             rows = tokens((recordings / f"coinbase/{name}.json").read_bytes())
             path = f"/coinbase/products/BTC-USD/candles?granularity={granularity}&start={rows[-1][0]}&end={rows[0][0]}"
             assert tokens((await client.get(path)).content) == rows
+
+
+ONE_CALL = {"date", "content-length", "connection", "x-mbx-used-weight-1m", "etag", "x-amz-cf-pop", "server-timing"}
+"""Headers whose value belongs to one answer."""
+
+ASKED = {
+    "binance_futures/server_time_ok.json": ("GET", "/binance/fapi/v1/time", None),
+    "hyperliquid/meta_mainnet_2025-08-22.json": ("POST", INFO, {"type": "meta"}),
+    "hyperliquid/perpDexs_mainnet_2025-12-13.json": ("POST", INFO, {"type": "perpDexs"}),
+    "hyperliquid/spotMeta_mainnet_2025-08-22.json": ("POST", INFO, {"type": "spotMeta"}),
+    "coinbase/error_400_unsupported_granularity_1800.json": (
+        "GET",
+        "/coinbase/products/BTC-USD/candles?granularity=1800&start=2025-08-23T03:39:01Z&end=2025-08-24T03:39:01Z",
+        None,
+    ),
+    "coinbase/error_404_notfound_product.json": (
+        "GET",
+        "/coinbase/products/INVALID-PRODUCT/candles?granularity=3600&start=2025-08-23T03:39:01Z&end=2025-08-24T03:39:01Z",
+        None,
+    ),
+    "coinbase/exchange_candles_BTC-USD_3600_25rows.json": (
+        "GET",
+        "/coinbase/products/BTC-USD/candles?granularity=3600&start=2025-08-26T00:00:00Z&end=2025-08-27T00:00:00Z",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("file", ASKED)
+async def test_the_simulated_market_sends_the_recorded_headers(
+    recordings: Path, simulator: httpx2.AsyncClient, file: str
+) -> None:
+    method, path, body = ASKED[file]
+    http = json.loads((recordings / "manifest.json").read_bytes())[file]["http"]
+    answer = await simulator.request(method, path, json=body)
+    assert answer.status_code == http["status"]
+    expected = {
+        name.lower(): ", ".join(value) if isinstance(value, list) else value for name, value in http["headers"].items()
+    }
+    assert set(expected) - set(answer.headers) <= {"connection"}
+    for name in set(expected) - ONE_CALL:
+        assert answer.headers[name] == expected[name], name
+    if http["status"] != 200:
+        assert answer.content == (recordings / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "file, body",
+    [
+        ("meta_mainnet_2025-08-22.json", {"type": "meta"}),
+        ("spotMeta_mainnet_2025-08-22.json", {"type": "spotMeta"}),
+        ("metaAndAssetCtxs_mainnet_2025-08-22.json", {"type": "metaAndAssetCtxs"}),
+        ("perpDexs_mainnet_2025-12-13.json", {"type": "perpDexs"}),
+        (
+            "candleSnapshot_BTC_1d_10rows_2026-07.json",
+            {"type": "candleSnapshot", "req": {"coin": "BTC", "interval": "1d", "startTime": 0}},
+        ),
+    ],
+)
+async def test_simulated_objects_have_the_recorded_keys_in_their_order(
+    recordings: Path, simulator: httpx2.AsyncClient, file: str, body: dict[str, Any]
+) -> None:
+    recorded = shapes((recordings / "hyperliquid" / file).read_bytes())
+    simulated = shapes((await simulator.post(INFO, json=body)).content)
+    assert recorded <= simulated | shapes(b'{"universe":[],"marginTables":[]}')
+
+
+def shapes(body: bytes) -> set[tuple[str, ...]]:
+    """The keys of all objects in an answer, in their order."""
+    found: set[tuple[str, ...]] = set()
+
+    def see(pairs: list[tuple[str, object]]) -> None:
+        found.add(tuple(key for key, _ in pairs))
+
+    json.loads(body, object_pairs_hook=see)
+    return found

@@ -79,6 +79,8 @@ class Contract:
         """The exchange's word; a dated future goes from next to current when the one before it is delivered."""
         if self.quarter is None:
             return self.kind
+        if now_ms >= quarter_end_ms(self.quarter):
+            return "CURRENT_QUARTER DELIVERING"
         return "NEXT_QUARTER" if now_ms < quarter_end_ms(self.quarter - 1) else "CURRENT_QUARTER"
 
     def delivery_ms(self, now_ms: int) -> int:

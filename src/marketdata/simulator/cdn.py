@@ -24,9 +24,13 @@ class _Kept:
     """An answer, and when it came from the exchange."""
 
     answer: Answer
-    etag: str
     since_ms: int
     until_ms: int
+
+    @property
+    def etag(self) -> str:
+        """What the exchange knows it by."""
+        return self.answer.headers["Etag"]
 
     def is_fresh(self, now_ms: int) -> bool:
         """Whether it still answers for the exchange; the clock may have gone back."""
@@ -88,17 +92,16 @@ class Cdn:
 
 
 def _keepable(answer: Answer, now_ms: int) -> _Kept | None:
-    """The answer to keep, if the exchange lets it be kept."""
+    """The answer to keep, if the exchange lets it be kept; it has an Etag then."""
     age = _MAX_AGE.search(answer.headers.get("Cache-Control", ""))
     if answer.status != 200 or age is None:
         return None
-    etag = f'W/"{blake2b(answer.body, digest_size=16).hexdigest()}"'
-    return _Kept(answer, etag, now_ms, now_ms + int(age[1]) * 1000)
+    return _Kept(answer, now_ms, now_ms + int(age[1]) * 1000)
 
 
 def _told(kept: _Kept, asked: Asked, word: str) -> Answer:
     """An answer that says where it comes from, how old it is and what it is known by."""
-    headers: Mapping[str, str] = {**kept.answer.headers, "Etag": kept.etag, "Cf-Cache-Status": word}
+    headers: Mapping[str, str] = {**kept.answer.headers, "Cf-Cache-Status": word}
     if word != "MISS":
         headers = {**headers, "Age": str((asked.now_ms - kept.since_ms) // 1000)}
     known = {tag.strip().removeprefix("W/") for tag in asked.headers.get("if-none-match", "").split(",")}

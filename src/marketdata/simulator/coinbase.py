@@ -3,8 +3,10 @@
 https://docs.cdp.coinbase.com/exchange/reference
 """
 
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Protocol
 
 from marketdata.simulator.answers import Answer, Asked, Rows, SymbolUnknownError, joined, json_body
@@ -15,11 +17,20 @@ _TOO_WIDE = "granularity too small for the requested time range. Count of aggreg
 
 HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json; charset=utf-8",
+    "Access-Control-Allow-Headers": "Content-Type, Accept, cb-session, cb-fp, cb-form-factor",
+    "Access-Control-Allow-Methods": "GET,POST,DELETE,PUT",
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "cb-before, cb-after, cb-gdpr",
+    "Access-Control-Max-Age": "7200",
     "Cf-Cache-Status": "DYNAMIC",
     "Server": "cloudflare",
+    "Strict-Transport-Security": "max-age=15552000; includeSubDomains",
+    "Vary": "Accept-Encoding",
     "X-Content-Type-Options": "nosniff",
+    "X-Dns-Prefetch-Control": "off",
+    "X-Download-Options": "noopen",
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Xss-Protection": "1; mode=block",
 }
 _ADVANCED_TRADE = "/api/v3/brokerage/"
 """The other API, whose paths want a key."""
@@ -72,7 +83,7 @@ class Coinbase:
             return refusal(404, "NotFound")
         except _RefusedError as refused:
             return refusal(refused.status, refused.message)
-        return Answer(200, body, {**HEADERS, "Cache-Control": cache})
+        return Answer(200, body, {**HEADERS, "Cache-Control": cache, "Etag": _etag(body), "Accept-Ranges": "bytes"})
 
     def _body(self, asked: Asked) -> tuple[bytes, str]:
         """The body of a good answer, and how long it may be kept."""
@@ -129,5 +140,13 @@ def _time(now_ms: int) -> bytes:
 
 
 def refusal(status: int, message: str) -> Answer:
-    """An answer that says no; it is never kept by a cache."""
-    return Answer(status, json_body({"message": message}), {**HEADERS, "Cache-Control": "no-store"})
+    """An answer that says no; a cache asks for it each time, and never keeps it."""
+    body = json_body({"message": message})
+    headers = {"Cache-Control": "no-store", "Cf-Cache-Status": "MISS", "Etag": _etag(body)}
+    return Answer(status, body, {**HEADERS, **headers})
+
+
+def _etag(body: bytes) -> str:
+    """What the exchange knows an answer by: a weak tag of its length and digest."""
+    digest = b64encode(blake2b(body, digest_size=20).digest()).decode().rstrip("=")
+    return f'W/"{len(body):x}-{digest}"'

@@ -23,6 +23,7 @@ HEADERS: Mapping[str, str] = {
     "Server": "nginx/1.22.1",
     "Via": "1.1 simulated.cloudfront.net (CloudFront)",
     "X-Cache": "Miss from cloudfront",
+    "X-Amz-Cf-Pop": "AMS58-P4",
 }
 _TEXT = {**HEADERS, "Content-Type": "text/plain; charset=utf-8"}
 _WRONG_BODY = Answer(422, b"Failed to deserialize the JSON body into the target type", _TEXT)

@@ -15,6 +15,8 @@ from marketdata.simulator.market import Instrument, Market
 from marketdata.simulator.prelisting import Prelisted
 from marketdata.simulator.scenario import Scenario
 
+_OLD_DEXES = frozenset({"xyz", "flx", "vntl", "hyna", "km"})
+
 
 class SimulatedHyperliquid:
     """What the simulated market has of Hyperliquid."""
@@ -109,11 +111,11 @@ class SimulatedHyperliquid:
     def _perp_dex(self, dex: str, now_ms: int) -> dict[str, object]:
         address = "0x" + blake2b(dex.encode(), digest_size=20).hexdigest()
         names = [perp.instrument.symbol for perp in self._dex(dex, now_ms)]
-        return {
+        told: dict[str, object] = {
             "name": dex,
             "fullName": DEXES[dex][0],
             "deployer": address,
-            "oracleUpdater": None,
+            "oracleUpdater": None if names else address,
             "feeRecipient": address,
             "assetToStreamingOiCap": [[name, "25000000.0"] for name in sorted(names)],
             "subDeployers": [["setOracle", [address]]],
@@ -121,6 +123,8 @@ class SimulatedHyperliquid:
             "lastDeployerFeeScaleChangeTime": "1970-01-01T00:00:00",
             "assetToFundingMultiplier": [],
         }
+        # A later key, seen since 2026-07; here younger dexes have it and older ones do not.
+        return told if dex in _OLD_DEXES else {**told, "assetToFundingInterestRate": []}
 
     def _spot_meta(self, now_ms: int) -> dict[str, object]:
         listed = self._pairs.listed(now_ms)
@@ -142,7 +146,7 @@ def _asset(perp: Perp, now_ms: int) -> dict[str, object]:
         "szDecimals": perp.instrument.size_scale,
         "name": perp.instrument.symbol,
         "maxLeverage": perp.max_leverage,
-        "marginTableId": perp.max_leverage,
+        "marginTableId": perp.max_leverage if perp.dex else _margin_table(perp.max_leverage),
     }
     if perp.only_isolated:
         asset["onlyIsolated"] = True
@@ -156,11 +160,32 @@ def _asset(perp: Perp, now_ms: int) -> dict[str, object]:
     return asset
 
 
+def _margin_table(leverage: int) -> int:
+    """The tiered table of the widest leverages; others have one of their own number, which is not listed."""
+    return next((number for number, (_, tiers) in _TIERS.items() if tiers[0][1] == leverage), leverage)
+
+
 def _margin_tables() -> list[list[object]]:
     return [
-        [leverage, {"description": "", "marginTiers": [{"lowerBound": "0.0", "maxLeverage": leverage}]}]
-        for leverage in (3, 5, 10, 20, 25, 40, 50)
+        [
+            number,
+            {
+                "description": description,
+                "marginTiers": [{"lowerBound": bound, "maxLeverage": leverage} for bound, leverage in tiers],
+            },
+        ]
+        for number, (description, tiers) in _TIERS.items()
     ]
+
+
+_TIERS = {
+    50: ("", (("0.0", 50),)),
+    51: ("tiered 10x", (("0.0", 10), ("3000000.0", 5))),
+    53: ("tiered 20x", (("0.0", 20), ("40000000.0", 10))),
+    55: ("tiered 25x", (("0.0", 25), ("100000000.0", 15))),
+    56: ("tiered 40x", (("0.0", 40), ("150000000.0", 20))),
+}
+"""Margin tables as recorded: description, and the leverage from each size on."""
 
 
 def _token(token: Token) -> dict[str, object]:
@@ -170,11 +195,13 @@ def _token(token: Token) -> dict[str, object]:
     return {
         "name": token.asset.name,
         "szDecimals": 8 if token.index == 0 else token.size_decimals,
-        "weiDecimals": 8,
+        "weiDecimals": 8 if token.size_decimals else 5,
         "index": token.index,
         "tokenId": "0x" + digest[:32],
         "isCanonical": token.index in {0, 1},
-        "evmContract": {"address": "0x" + digest, "evm_extra_wei_decimals": 10} if linked else None,
+        "evmContract": (
+            {"address": "0x" + digest, "evm_extra_wei_decimals": 10 if token.size_decimals else 13} if linked else None
+        ),
         "fullName": None if token.index % 2 else token.asset.name.title(),
         "deployerTradingFeeShare": "1.0" if token.index > 196 else "0.0",
     }

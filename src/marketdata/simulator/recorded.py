@@ -79,8 +79,11 @@ class Tape:
         return rows
 
 
-def recorded(folder: Path) -> Sources:
-    """The recordings in `folder`. Raises OSError, LookupError and msgspec.DecodeError for a folder that has none."""
+def recorded(folder: Path, scenario: Scenario | None = None) -> Sources:
+    """The recordings in `folder`, whose bytes no scenario changes.
+
+    Raises OSError, LookupError and msgspec.DecodeError for a folder that has none.
+    """
     recordings = Recordings(folder)
     binance, hyperliquid = RecordedBinance(recordings), RecordedHyperliquid(recordings)
     coinbase = RecordedCoinbase(recordings)
@@ -98,7 +101,7 @@ def recorded(folder: Path) -> Sources:
         binance=binance,
         hyperliquid=hyperliquid,
         coinbase=coinbase,
-        scenario=Scenario(),
+        scenario=scenario or Scenario(),
         counts=counts,
     )
 
