@@ -38,8 +38,8 @@ class Case:
     """How long before the client was asked the same already."""
     empty: bool = False
     """Whether there is nothing to be had."""
-    refused: str | None = None
-    """The exchange's words, where it and we refuse."""
+    refused: tuple[str, str] | None = None
+    """The exchange's words and our code, where both refuse."""
     explained: str | None = None
     """Which of the explained differences it shows; None: the answers are equal."""
 

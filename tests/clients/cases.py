@@ -64,8 +64,14 @@ def _binance(one: Case, wide: int) -> Iterator[Case]:
     yield replace(one, call="a contract that is only announced", exchange_symbol="JOPUSDT", limit=20, empty=True)
     for symbol in ("BTCSTUSDT", "ETHBUSD"):
         yield replace(one, call="a closed contract", exchange_symbol=symbol, limit=20, explained="closed")
-    yield replace(one, call="an interval that there is not", interval="1s", limit=20, refused="Invalid interval.")
-    after = "Start time is greater than end time."
+    yield replace(
+        one,
+        call="an interval that there is not",
+        interval="1s",
+        limit=20,
+        refused=("Invalid interval.", "unsupported-interval"),
+    )
+    after = ("Start time is greater than end time.", "invalid-range")
     yield replace(one, call="an end before the start", start=Y2025, end=Y2024, limit=20, refused=after)
 
 
@@ -114,7 +120,7 @@ def _hyperliquid(one: Case) -> Iterator[Case]:
         interval="6h",
         start=NOON - DAY_MS,
         end=NOON,
-        refused="Failed to deserialize",
+        refused=("Failed to deserialize", "unsupported-interval"),
     )
 
 
@@ -202,8 +208,17 @@ def _coinbase(one: Case) -> Iterator[Case]:
         thin, call="the first 20 with buckets left out", start=NOON - 30 * HOUR_MS, limit=20, explained="window"
     )
     yield replace(
-        one, call="an interval that there is not", interval="30m", limit=20, refused="Unsupported granularity"
+        one,
+        call="an interval that there is not",
+        interval="30m",
+        limit=20,
+        refused=("Unsupported granularity", "unsupported-interval"),
     )
     yield replace(
-        one, call="an end before the start", start=Y2025, end=Y2024, limit=20, refused="start must be before end"
+        one,
+        call="an end before the start",
+        start=Y2025,
+        end=Y2024,
+        limit=20,
+        refused=("start must be before end", "invalid-range"),
     )

@@ -35,9 +35,15 @@ class ExplainedField:
     """Whether our symbol and the client's value of the field differ in just that way."""
 
 
-def _is_beginning(theirs: Rows | Refused, ours: Rows | Refused) -> bool:
-    """They give the first of our rows."""
-    return isinstance(theirs, list) and isinstance(ours, list) and theirs == ours[: len(theirs)] != ours
+def _is_beginning(rows: int | None = None) -> Shows:
+    """They give the first of our rows, so many or at least one."""
+    return lambda theirs, ours: (
+        isinstance(theirs, list)
+        and isinstance(ours, list)
+        and 0 < len(theirs) < len(ours)
+        and rows in {None, len(theirs)}
+        and theirs == ours[: len(theirs)]
+    )
 
 
 def _has_one_before(theirs: Rows | Refused, ours: Rows | Refused) -> bool:
@@ -73,7 +79,7 @@ CANDLES = {
     "capped": Explained(
         "ccxt asks Binance for 1,000 rows at most, whatever the limit, and says nothing of the rest; we give them all.",
         "ccxt `binance.fetch_ohlcv`: `maxLimit`",
-        _is_beginning,
+        _is_beginning(1000),
     ),
     "row limit": Explained(
         "Binance takes no limit above 1,500, and its client passes that on; our limit is 5,000, in as many calls.",
@@ -96,12 +102,12 @@ CANDLES = {
         "ccxt asks Coinbase for the time that `limit` candles would take; buckets without trades leave fewer. We go on"
         " until there are as many as asked for.",
         "ccxt `coinbaseexchange.fetch_ohlcv`: `cappedLimit * parsedTimeframeMilliseconds`",
-        _is_beginning,
+        _is_beginning(),
     ),
     "one short": Explained(
         "From a start between two candles ccxt asks Coinbase for a time that holds one candle less than `limit`.",
         "ccxt `coinbaseexchange.fetch_ohlcv`: `is_round_number(since % ...)`, which is true of every whole number",
-        _is_beginning,
+        _is_beginning(4),
     ),
     "cached": Explained(
         "Coinbase's cache answers the same URL with the same candles for 300 seconds, unless asked with `no-cache`, as"
