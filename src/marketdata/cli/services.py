@@ -4,8 +4,8 @@ import asyncio
 import errno
 import signal
 import socket
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +76,10 @@ def simulate(
             help="Serve the recordings in this folder instead.", exists=True, file_okay=False, show_default=False
         ),
     ] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="How the exchanges behave; a wrong name lists them all.", show_default=False),
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -96,7 +100,8 @@ def simulate(
         from marketdata.simulator.clock import SteeredClock, parse_moment_ms
         from marketdata.simulator.controls import Controls
         from marketdata.simulator.fault_kinds import describe_kinds
-        from marketdata.simulator.faults import Faults, WrongFaultError
+        from marketdata.simulator.faults import Faults
+        from marketdata.simulator.presets import PRESETS
         from marketdata.simulator.recorded import recorded as read_recordings
         from marketdata.simulator.server import serve
         from marketdata.simulator.sources import simulated
@@ -104,25 +109,31 @@ def simulate(
         typer.echo(describe_kinds())
         return
     clock = SteeredClock(SystemClock())
-    try:
+    with _told_of("--fault", ValueError):
         controls = Controls(Faults(fault or (), seed))
-    except WrongFaultError as error:
-        raise typer.BadParameter(str(error), param_hint="--fault") from None
-    if now is not None:
-        try:
+    with _told_of("--now", ValueError):
+        if now is not None:
             clock.set(parse_moment_ms(now))
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--now") from None
+    if scenario is not None and (recorded is not None or scenario not in PRESETS):
+        possible = f"there are: {', '.join(PRESETS)}" if recorded is None else "recordings are as they are"
+        raise typer.BadParameter(possible, param_hint="--scenario")
     host = host or read_settings(SimulatorSettings).host
     free_port(host, port)
     if recorded is None:
-        sources = simulated(seed)
+        sources = simulated(seed, PRESETS[scenario or "usual"])
     else:
-        try:
+        with _told_of("--recorded", OSError, LookupError, DecodeError, saying="no recordings can be read there: "):
             sources = read_recordings(recorded)
-        except (OSError, LookupError, DecodeError) as error:
-            raise typer.BadParameter(f"no recordings can be read there: {error}", param_hint="--recorded") from None
     _run_until_stopped(serve(sources, clock, controls, host=host, port=port), uvloop.new_event_loop)
+
+
+@contextmanager
+def _told_of(option: str, *errors: type[Exception], saying: str = "") -> Iterator[None]:
+    """What goes wrong is the option's fault, and said to be."""
+    try:
+        yield
+    except errors as error:
+        raise typer.BadParameter(f"{saying}{error}", param_hint=option) from None
 
 
 def free_port(host: str, port: int) -> int:
