@@ -13,7 +13,6 @@ from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
 from marketdata.core.budget import ExchangeBudget
 from marketdata.core.clock import ManualClock
-from marketdata.core.exchanges import registry
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.models import ExchangeId, Kind, Status, Symbol
 from marketdata.simulator.scenario import Scenario
@@ -24,6 +23,7 @@ from marketdata.store.engine import Database
 from marketdata.store.exchanges import record_sync, upsert_exchange
 from marketdata.store.symbols import StoredSymbol, upsert_symbols
 from marketdata.syncer.sync import sync_exchange
+from tests.built_in import ADAPTERS
 from tests.conftest import Postgres
 
 NOW_MS = 1767225600000
@@ -151,7 +151,7 @@ def client_of(app: FastAPI) -> httpx2.AsyncClient:
 @pytest.fixture
 async def fetchers(clock: ManualClock) -> AsyncIterator[dict[ExchangeId, Fetcher]]:
     async with open_http() as http:
-        yield {exchange: Fetcher(adapter, http, clock, REFUSING_URL) for exchange, adapter in registry().items()}
+        yield {exchange: Fetcher(adapter, http, clock, REFUSING_URL) for exchange, adapter in ADAPTERS.items()}
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ async def market(postgres: Postgres) -> AsyncIterator[Market]:
     async with open_http() as upstream, running_simulator(sources, clock) as url:
         fetchers = {
             exchange: Fetcher(adapter, upstream, clock, f"{url}/{PREFIXES[exchange]}")
-            for exchange, adapter in registry().items()
+            for exchange, adapter in ADAPTERS.items()
         }
         for fetcher in fetchers.values():
             run = await sync_exchange(database, fetcher, clock)

@@ -229,6 +229,13 @@ def test_a_young_instrument_has_lost_nothing() -> None:
     assert page.warnings == []
 
 
+@pytest.mark.parametrize("missing,is_lost", [(0, True), (50, True), (51, False)])
+def test_the_oldest_that_is_kept_may_be_missing(missing: int, is_lost: bool) -> None:  # noqa: FBT001
+    kept = series([True] * (5000 - missing), first_ms=(NOW // MINUTE_MS - 4999 + missing) * MINUTE_MS)
+    page = asyncio.run(get_candles(SeriesFetcher("hyperliquid", kept), ask(5000, T0)))
+    assert page.complete is not is_lost
+
+
 def test_a_search_for_the_newest_is_bounded_and_says_so() -> None:
     fetcher = SeriesFetcher("coinbase", series([True] * 10))
     page = asyncio.run(get_candles(fetcher, ask(1)))

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata.core.exchanges import get_adapter, registry
+from marketdata.core.exchanges import get_adapter
 from marketdata.core.exchanges.adapter import ExchangeAdapter
 from marketdata.core.models import DAY_MS, Interval, IntervalSpec
 from marketdata.core.paging import Windows, ceil_open, count_opens, floor_open, is_aligned, next_open
+from tests.built_in import ADAPTERS
 
-SPECS = [spec for adapter in registry().values() for spec in adapter.capabilities.intervals]
+SPECS = [spec for adapter in ADAPTERS.values() for spec in adapter.capabilities.intervals]
 ALIGNED = [spec for spec in SPECS if spec.anchor]
 TIMES = st.integers(0, 4_102_444_800_000)
 MONDAY_MS = 1717977600000  # 2024-06-10
@@ -59,7 +60,7 @@ def test_an_unverified_alignment_takes_every_time_as_it_is() -> None:
 
 
 @given(
-    st.sampled_from(list(registry().values())),
+    st.sampled_from(list(ADAPTERS.values())),
     st.integers(0, 10**12),
     st.integers(1, 10**11),
     st.integers(1, 5001),

@@ -14,6 +14,10 @@ ANY = decoder(list[Any])
 EXCHANGE = ExchangeId("coinbase")
 
 
+class _One(msgspec.Struct):
+    one: int
+
+
 @pytest.mark.parametrize(
     "sent, text",
     [
@@ -65,3 +69,10 @@ def test_what_is_no_number_becomes_text_that_no_number_looks_like() -> None:
 def test_json_is_strict(body: bytes) -> None:
     with pytest.raises(UpstreamBadData):
         decode(EXCHANGE, ANY, body)
+
+
+def test_what_is_skipped_is_utf_8_too() -> None:
+    wire = decoder(_One)
+    assert decode(EXCHANGE, wire, '{"one":1,"other":"é"}'.encode()).one == 1
+    with pytest.raises(UpstreamBadData):
+        decode(EXCHANGE, wire, '{"one":1,"other":"é"}'.encode("latin-1"))

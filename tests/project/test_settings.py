@@ -8,7 +8,7 @@ import pytest
 from pydantic_settings import BaseSettings
 
 import marketdata
-from marketdata.core.exchanges import registry
+from tests.built_in import ADAPTERS
 
 PROJECT = Path(__file__).parents[2]
 SOURCE = Path(marketdata.__file__).parent
@@ -18,7 +18,7 @@ LINE = re.compile(r"^#?(MARKETDATA_[A-Z0-9_]+)=(.*)$", re.MULTILINE)
 def settings() -> dict[str, object]:
     """Environment variable → default, of every settings class in the source and every exchange's URL."""
     found: dict[str, object] = {
-        f"MARKETDATA_{name.upper()}_URL": adapter.base_url for name, adapter in registry().items()
+        f"MARKETDATA_{name.upper()}_URL": adapter.base_url for name, adapter in ADAPTERS.items()
     }
     for path in SOURCE.glob("*/settings.py"):
         module = importlib.import_module(f"marketdata.{path.parent.name}.settings")

@@ -10,14 +10,14 @@ from marketdata.core.budget import ExchangeBudget, rule
 from marketdata.core.budget.rule import Rule
 from marketdata.core.clock import ManualClock
 from marketdata.core.errors import UpstreamRateLimited
-from marketdata.core.exchanges import registry
 from marketdata.core.models import Budget, ExchangeId
+from tests.built_in import ADAPTERS
 from tests.core.budget.books import Books
 from tests.core.budget.exchanges import most_counted
 
 T0 = 1767225600000
 CALL_S = 5.0
-REAL = [(exchange, adapter.capabilities.budget) for exchange, adapter in registry().items()]
+REAL = [(exchange, adapter.capabilities.budget) for exchange, adapter in ADAPTERS.items()]
 SLIDING = (REAL[0][0], Budget(limit=100, window_s=60, window="sliding"))
 FIXED = (REAL[0][0], Budget(limit=100, window_s=60, window="fixed"))
 
