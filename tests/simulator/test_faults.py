@@ -1,12 +1,15 @@
 """Which fault is played when."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from marketdata.simulator.calls import Call
-from marketdata.simulator.fault_kinds import GROUPS, KINDS, describe_kinds
+from marketdata.simulator.fault_kinds import GROUPS, KINDS, Kind, describe_kinds
 from marketdata.simulator.faults import Faults, WrongFaultError, parse_fault
 
+ROOT = Path(__file__).parents[2]
 BTC = Call("binance_futures", "/fapi/v1/klines", "candles", "BTCUSDT")
 PURR = Call("hyperliquid", "candleSnapshot", "candles", "PURR/USDC")
 META = Call("hyperliquid", "meta", "listing")
@@ -160,3 +163,9 @@ def test_all_kinds_are_described() -> None:
         for kind in kinds:
             assert len([line for line in lines if line.startswith(f"  {kind.name} ")]) == 1
     assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_every_kind_is_documented(kind: Kind) -> None:
+    takes = " ".join(f"`{name}`" if value is None else f"`{name}={value}`" for name, value in kind.defaults.items())
+    assert f"| `{kind.name}` | {kind.meaning} | {takes} |" in (ROOT / "docs" / "simulator.md").read_text()
