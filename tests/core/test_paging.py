@@ -93,14 +93,14 @@ def test_windows_cover_a_range_without_overlap(
     assert calls <= 3 or capabilities.wide_range == "rejected"
 
 
-@pytest.mark.parametrize("need,limits", [(1, [1]), (500, [500]), (1500, [1500]), (5001, [1500, 1500, 1500, 501])])
+@pytest.mark.parametrize("need,limits", [(1, [1]), (500, [500]), (501, [500, 1]), (1900, [500, 500, 500, 400])])
 def test_an_exchange_that_keeps_the_oldest_finds_its_first_candle_itself(need: int, limits: list[int]) -> None:
     windows = Windows(get_adapter("binance_futures").capabilities, Interval.MIN_1)
     minute_ms = Interval.MIN_1.min_duration_ms
     first, *others = windows.above(0, 10**12, need, 0)
     assert (first.start_ms, first.end_ms) == (0, 10**12)
     assert [first.limit, *(page.limit for page in others)] == limits
-    starts_ms = [1500 * minute_ms * page for page in range(1, len(limits))]
+    starts_ms = [500 * minute_ms * page for page in range(1, len(limits))]
     assert [page.start_ms for page in others] == starts_ms
     assert [page.end_ms - (page.start_ms or 0) for page in others] == [limit * minute_ms for limit in limits[1:]]
     newest, *older = windows.below(0, 10**12, need, 0)
@@ -112,15 +112,15 @@ def test_an_exchange_that_keeps_the_oldest_finds_its_first_candle_itself(need: i
 def test_no_more_is_asked_side_by_side_than_the_range_holds() -> None:
     windows = Windows(get_adapter("binance_futures").capabilities, Interval.MIN_1)
     minute_ms = Interval.MIN_1.min_duration_ms
-    assert len(windows.above(0, 1500 * minute_ms, 5000, 0)) == 1
-    first, second = windows.above(0, 1501 * minute_ms, 5000, 0)
+    assert len(windows.above(0, 500 * minute_ms, 5000, 0)) == 1
+    first, second = windows.above(0, 501 * minute_ms, 5000, 0)
     assert (
         (second.start_ms, second.end_ms)
-        == (1500 * minute_ms, 1501 * minute_ms)
+        == (500 * minute_ms, 501 * minute_ms)
         == (first.end_ms - minute_ms, first.end_ms)
     )
-    assert len(windows.below(0, 1500 * minute_ms, 5000, 0)) == 1
-    assert len(windows.below(0, 1501 * minute_ms, 5000, 0)) == 2
+    assert len(windows.below(0, 500 * minute_ms, 5000, 0)) == 1
+    assert len(windows.below(0, 501 * minute_ms, 5000, 0)) == 2
 
 
 def test_an_exchange_that_keeps_the_newest_is_asked_for_more_and_more_and_then_for_the_rest() -> None:

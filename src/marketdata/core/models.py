@@ -239,6 +239,9 @@ class Capabilities(_Model):
 
     intervals: tuple[IntervalSpec, ...]
     rows_per_call: Annotated[int, Field(description="Most candles that one call to the exchange returns.")]
+    rows_per_page: Annotated[
+        int | None, Field(description="As many are asked for in one call of several; null: as many as it returns.")
+    ] = None
     wide_range: Annotated[
         Literal["oldest", "newest", "rejected"],
         Field(description="What the exchange does with a range wider than rows_per_call: which end it keeps."),

@@ -84,7 +84,7 @@ class Windows:
         missing. One that keeps the newest is asked for as much as is needed, then for more, then for all the rest: what
         it keeps at all fits into one answer. One that rejects wide ranges is asked page by page.
         """
-        rows = self.capabilities.rows_per_call
+        rows = self._rows
         if self.capabilities.wide_range == "newest":
             return [Window(start_ms, min(end_ms, start_ms + self._span_ms(end_ms - start_ms, need, calls)), rows)]
         pages = []
@@ -98,7 +98,7 @@ class Windows:
 
     def below(self, start_ms: int, end_ms: int, need: int, calls: int) -> list[Window]:
         """The next calls, to be made side by side, for the newest `need` candles: the counterpart of `above`."""
-        rows = self.capabilities.rows_per_call
+        rows = self._rows
         if self.capabilities.wide_range == "newest":
             return [Window(max(start_ms, end_ms - self._span_ms(end_ms - start_ms, need, calls)), end_ms, rows)]
         pages = []
@@ -110,10 +110,13 @@ class Windows:
             pages[0] = replace(pages[0], start_ms=None)
         return pages
 
+    @property
+    def _rows(self) -> int:
+        return self.capabilities.rows_per_page or self.capabilities.rows_per_call
+
     def _page_rows(self, need: int) -> int:
         """A full page where empty buckets have no row, as there are fewer rows than buckets; else what is needed."""
-        rows = self.capabilities.rows_per_call
-        return rows if self.capabilities.wide_range == "rejected" else min(need, rows)
+        return self._rows if self.capabilities.wide_range == "rejected" else min(need, self._rows)
 
     def _page_ms(self, need: int) -> int:
         return self._page_rows(need) * self.interval.min_duration_ms
@@ -122,5 +125,5 @@ class Windows:
         """How much to ask of an exchange that keeps the newest rows: a wide answer costs more."""
         if calls >= _CALLS_BEFORE_THE_REST:
             return whole_ms
-        rows: int = min(need * 4**calls, self.capabilities.rows_per_call)
+        rows: int = min(need * 4**calls, self._rows)
         return rows * self.interval.min_duration_ms

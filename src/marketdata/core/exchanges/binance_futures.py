@@ -282,6 +282,7 @@ BinanceFutures.capabilities = Capabilities(
         for anchor, offset_ms in [_ALIGNMENT.get(interval, ("epoch", 0))]
     ),
     rows_per_call=1500,
+    rows_per_page=500,  # the most candles for a weight: 250, against 150 of a call for 1500
     wide_range="oldest",
     look_back_rows=None,
     omits_empty=False,
