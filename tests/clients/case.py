@@ -1,9 +1,10 @@
 """The candle requests of the matrix: the same question to a client and to our API."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from marketdata.core.models import Interval
 from tests.clients.clients import Refused
 
 EXCHANGES = {
@@ -30,6 +31,8 @@ class Case:
     rows: int
     """How many the client answers at most where nobody says a limit: the limit that we are asked with."""
     paginate: bool = False
+    page: int | None = None
+    """Of how many rows are the pages that the client is asked for, one after the other."""
     prelisting: bool = False
     """Whether we are asked for Hyperliquid's made-up candles, too."""
     form: str | None = None
@@ -52,6 +55,15 @@ class Case:
     def name(self) -> str:
         """What no other case is called."""
         return f"{self.client}: {self.call}: {self.exchange_symbol} {self.interval}"
+
+    def pages(self) -> Iterator["Case"]:
+        """The questions to the client: one, or one for each page."""
+        if self.page is None or self.start is None or self.end is None:
+            yield self
+            return
+        step_ms = Interval(self.interval).min_duration_ms * self.page
+        for start in range(self.start, self.end, step_ms):
+            yield replace(self, start=start, end=min(start + step_ms, self.end), page=None)
 
     def ours(self) -> dict[str, object]:
         """The parameters of the request to our API."""

@@ -172,6 +172,9 @@ def _coinbase(one: Case) -> Iterator[Case]:
         explained="too wide",
     )
     yield replace(
+        one, call="many pages, one after the other", start=Y2024, end=Y2024 + 900 * HOUR_MS, rows=5000, page=300
+    )
+    yield replace(
         one,
         call="many pages, by ccxt",
         start=Y2024,

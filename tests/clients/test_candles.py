@@ -29,7 +29,14 @@ async def ask_us(sides: Sides, case: Case) -> list[list[Any]] | Refused:
 async def ask_them(sides: Sides, case: Case) -> list[list[Any]] | Refused:
     path = f"/v1/symbols/{case.exchange}/{quote(case.exchange_symbol, safe='')}"
     ccxt_symbol = (await sides.platform.read(path))["ccxt_symbol"]
-    return case.theirs_as_rows(await sides.clients.ask(case.client, "candles", **case.theirs(ccxt_symbol)))
+    rows: list[list[Any]] = []
+    for page in case.pages():
+        asked = page.theirs(ccxt_symbol)
+        found = case.theirs_as_rows(await sides.clients.ask(case.client, "candles", **asked))
+        if isinstance(found, Refused):
+            return found
+        rows += found
+    return rows
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
