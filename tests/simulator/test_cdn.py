@@ -79,6 +79,7 @@ async def test_who_has_it_already_gets_no_body(simulator: httpx2.AsyncClient, cl
     for known in (etag, f'"x", {etag}', etag.removeprefix("W/"), "*"):
         answer = await simulator.get(OLD, headers={"If-None-Match": known})
         assert (answer.status_code, answer.content) == (304, b"")
+        assert "content-type" not in answer.headers
         assert answer.headers["etag"] == etag
     assert (await simulator.get(OLD, headers={"If-None-Match": 'W/"other"'})).status_code == 200
     tail = (await simulator.get(TAIL)).headers["etag"]
@@ -137,13 +138,14 @@ async def test_a_scenario_may_do_without(clock: ManualClock) -> None:
 class Origin:
     """An exchange that counts what reaches it."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: int = 200) -> None:
         self.asked = 0
+        self.status = status
 
     def answer(self, asked: Asked) -> Answer:
         self.asked += 1
         size = int(asked.raw_query)
-        return Answer(200, b"x" * size, {"Cache-Control": "max-age=60", "Etag": f'W/"{size}"'}, rows=size)
+        return Answer(self.status, b"x" * size, {"Cache-Control": "max-age=60", "Etag": f'W/"{size}"'}, rows=size)
 
 
 def get(cdn: Cdn, size: int, now_ms: int = NOW_MS, headers: Mapping[str, str] | None = None) -> Answer:
@@ -164,6 +166,20 @@ def test_memory_is_bounded_and_what_was_not_used_for_longest_goes() -> None:
     assert get(cdn, 31).headers["Cf-Cache-Status"] == "MISS"
     assert get(cdn, 101).headers["Cf-Cache-Status"] == "MISS"
     assert get(cdn, 101).headers["Cf-Cache-Status"] == "MISS"
+
+
+def test_what_just_fits_is_kept() -> None:
+    cdn = Cdn(Origin(), most_bytes=100)
+    for size in (60, 40):
+        get(cdn, size)
+    assert [get(cdn, size).headers["Cf-Cache-Status"] for size in (60, 40)] == ["HIT", "HIT"]
+
+
+def test_an_error_is_not_kept_even_if_it_may_be() -> None:
+    origin = Origin(status=500)
+    cdn = Cdn(origin)
+    assert [get(cdn, 1).status for _ in range(2)] == [500, 500]
+    assert origin.asked == 2
 
 
 def test_what_is_renewed_is_counted_once() -> None:

@@ -49,7 +49,7 @@ def call_of(exchange: str, asked: Asked) -> Call:
 
 
 def _binance(asked: Asked) -> Call:
-    symbol = asked.query.get("symbol")
+    symbol = asked.query.get("symbol") or asked.query.get("pair")
     use = _BINANCE.get(asked.path, "other")
     return Call("binance_futures", asked.path, use, symbol and symbol.upper())
 
@@ -87,6 +87,7 @@ class _Wanted(msgspec.Struct):
 _BINANCE: Mapping[str, Use] = {
     "/fapi/v1/exchangeInfo": "listing",
     "/fapi/v1/klines": "candles",
+    "/fapi/v1/continuousKlines": "candles",
     "/fapi/v1/time": "time",
 }
 TYPES: Mapping[str, Use] = {
