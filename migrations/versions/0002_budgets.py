@@ -16,7 +16,6 @@ def upgrade() -> None:
         "budget_bookings",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
         sa.Column("exchange", sa.Text, nullable=False),
-        sa.Column("process", sa.Text, nullable=False),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("weight", sa.BigInteger, nullable=False),
         sa.Column("counts_until", _TIME, nullable=False),

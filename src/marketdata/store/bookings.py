@@ -28,7 +28,6 @@ class Booked:
     """Weight that counts for so many seconds more; `role` None: used by other programs at the same address."""
 
     role: Role | None
-    is_own: bool
     left_s: float
     weight: int
 
@@ -47,6 +46,8 @@ class Books:
 
     booked: list[Booked] = field(default_factory=list)
     silences: dict[SilenceKind, Silent] = field(default_factory=dict)
+    has_ended: bool = False
+    """Whether there is something that counts no more."""
 
 
 async def lock_books(connection: AsyncConnection, exchange: ExchangeId) -> None:
@@ -54,58 +55,44 @@ async def lock_books(connection: AsyncConnection, exchange: ExchangeId) -> None:
     await connection.execute(select(func.pg_advisory_xact_lock(_BOOKS_LOCK, func.hashtext(exchange))))
 
 
-async def read_books(
-    connection: AsyncConnection, process: str, exchange: ExchangeId | None = None
-) -> Mapping[ExchangeId, Books]:
-    """The books as `process` sees them, of one exchange or of all; an exchange of which nothing counts is left out."""
+async def read_books(connection: AsyncConnection, exchange: ExchangeId | None = None) -> Mapping[ExchangeId, Books]:
+    """The books of one exchange or of all; an exchange of which nothing is written is left out."""
     books: defaultdict[ExchangeId, Books] = defaultdict(Books)
-    column = BUDGET_BOOKINGS.c
+    column, silence = BUDGET_BOOKINGS.c, BUDGET_SILENCES.c
     # those that end within the same tenth of a second are read as one, up to a tenth late
-    left = cast(func.ceil(_left(column.counts_until) * 10) / 10, Float)
-    rows = select(
-        column.exchange,
-        column.role,
-        (column.process == process).label("is_own"),
-        left.label("left_s"),
-        cast(func.sum(column.weight), BUDGET_BOOKINGS.c.weight.type),
-    )
-    rows = rows.where(column.counts_until > func.clock_timestamp(), *_only(column.exchange, exchange))
-    for name, role, is_own, left_s, weight in await connection.execute(
-        rows.group_by("exchange", "role", "is_own", "left_s")
-    ):
-        books[ExchangeId(name)].booked.append(Booked(_ROLES[role], is_own, left_s, weight))
-    silence = BUDGET_SILENCES.c
+    left = cast(func.ceil(_left(column.counts_until) * 10) / 10, Float).label("left_s")
+    rows = select(column.exchange, column.role, left, cast(func.sum(column.weight), column.weight.type))
+    rows = rows.where(*_only(column.exchange, exchange)).group_by(column.exchange, column.role, left)
+    for name, role, left_s, weight in await connection.execute(rows):
+        if left_s > 0:
+            books[ExchangeId(name)].booked.append(Booked(_ROLES[role], left_s, weight))
+        else:
+            books[ExchangeId(name)].has_ended = True
     silences = select(silence.exchange, silence.kind, _left(silence.silent_until), silence.length_ms)
     for name, kind, left_s, length_ms in await connection.execute(silences.where(*_only(silence.exchange, exchange))):
         books[ExchangeId(name)].silences[_KINDS[kind]] = Silent(left_s, length_ms / 1000)
+        books[ExchangeId(name)].has_ended |= left_s <= -MEMORY_S
     return books
 
 
-async def forget_ended(connection: AsyncConnection, exchange: ExchangeId) -> None:
-    """Remove what counts no more."""
-    column, silence = BUDGET_BOOKINGS.c, BUDGET_SILENCES.c
+async def forget_ended(connection: AsyncConnection) -> None:
+    """Remove what counts no more, unless somebody else is about to."""
+    bookings, silences = BUDGET_BOOKINGS.c, BUDGET_SILENCES.c
+    ended = select(bookings.id).where(bookings.counts_until <= func.clock_timestamp())
     await connection.execute(
-        delete(BUDGET_BOOKINGS).where(column.exchange == exchange, column.counts_until <= func.clock_timestamp())
+        delete(BUDGET_BOOKINGS).where(bookings.id.in_(ended.with_for_update(skip_locked=True).scalar_subquery()))
     )
     # how long the last one was is still of interest when the next one begins soon after
-    await connection.execute(
-        delete(BUDGET_SILENCES).where(silence.exchange == exchange, silence.silent_until <= _from_now(-MEMORY_S))
-    )
+    await connection.execute(delete(BUDGET_SILENCES).where(silences.silent_until <= _from_now(-MEMORY_S)))
 
 
 async def book(
-    connection: AsyncConnection, exchange: ExchangeId, process: str, role: Role | None, weight: int, counts_for_s: float
+    connection: AsyncConnection, exchange: ExchangeId, role: Role | None, weight: int, counts_for_s: float
 ) -> int:
     """Book `weight` for `counts_for_s` from now; `role` None: of other programs. Returns the booking's id."""
     booked = await connection.execute(
         insert(BUDGET_BOOKINGS)
-        .values(
-            exchange=exchange,
-            process=process,
-            role=ROLES[2] if role is None else role,
-            weight=weight,
-            counts_until=_from_now(counts_for_s),
-        )
+        .values(exchange=exchange, role=role or ROLES[2], weight=weight, counts_until=_from_now(counts_for_s))
         .returning(BUDGET_BOOKINGS.c.id)
     )
     return int(booked.scalar_one())

@@ -7,10 +7,10 @@ database was away is written when it is back.
 
 import asyncio
 import logging
-import uuid
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -38,12 +38,18 @@ logger = logging.getLogger(__name__)
 LOOK_S: Final = 1.0
 """How often the books are looked at."""
 
-GRACE_S: Final = 3.0
-"""How long after the database is back nothing is leased yet: all processes first write down what they did meanwhile."""
+SURE_S: Final = 2.0
+UNSURE_S: Final = 5.0
+"""How long after the database was lost each process goes on with a share of the budgets: after it has gone away, and
+after it has not answered in time. Until then it may be this process alone that has lost it, and others lease on."""
 
-_DEADLINE_S: Final = 0.5
+GRACE_S: Final = 3.0
+"""How long after that the database must be back until anybody leases: all first write down what they did meanwhile."""
+
+_LEASE_DEADLINE_S: Final = 0.5
 """The most that a caller waits for the books."""
 
+_DEADLINE_S: Final = 3.0
 _CONNECT_S: Final = 5.0
 _RETRY_S: Final = 0.5
 _FIRST_TRIES: Final = 3
@@ -104,12 +110,12 @@ class SharedBudgets:
     """The books as one process sees them; a BudgetPool."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        """`database`: with a short deadline, for its own use; the caller disposes of it."""
+        """The caller disposes of `database`."""
         self._database = database
         self._clock = clock
-        self._process = uuid.uuid4().hex
         self._known: dict[ExchangeId, Known] | None = None
         self._leases_from: float | None = None  # None: the database is away
+        self._shares_from = inf
         self._present: deque[int] = deque([1], maxlen=_PRESENCE_LOOKS)
         self._unwritten: defaultdict[ExchangeId, _Unwritten] = defaultdict(_Unwritten)
         self._writing: defaultdict[ExchangeId, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -120,6 +126,11 @@ class SharedBudgets:
     def is_reachable(self) -> bool:
         """Whether leases can be had."""
         return self._leases_from is not None and self._clock.monotonic() >= self._leases_from
+
+    @property
+    def shares_from(self) -> float:
+        """Since or from when each process goes on with a share while they cannot."""
+        return self._shares_from
 
     @property
     def processes(self) -> int:
@@ -135,17 +146,14 @@ class SharedBudgets:
         began, lease = self._clock.monotonic(), None
         async with self._writing[exchange]:
             self._unwritten[exchange].end_lease()
-            async with self._changing(exchange) as connection:
+            async with self._changing(exchange, _LEASE_DEADLINE_S) as connection:
                 known = await self._read(connection, exchange)
                 weight = ask.grant(known, self._clock.monotonic())
                 if weight:
-                    booking = await book(connection, exchange, self._process, ask.role, weight, ask.counts_for_s)
+                    booking = await book(connection, exchange, ask.role, weight, ask.counts_for_s)
                     lease = Lease(booking, weight, began + ask.rule.lease_s)
-                    known.add(Held(self._clock.monotonic() + ask.counts_for_s, weight, ask.role, is_own=True))
+                    known.add(Held(self._clock.monotonic() + ask.counts_for_s, weight, ask.role))
             self._unwritten[exchange].lease = lease
-        if lease is not None and lease.left_at(self._clock.monotonic()) == 0:
-            self._lose(DatabaseUnavailable("the database answers too slowly to lease from"))
-            raise DatabaseUnavailable("the database answers too slowly to lease from")
         return lease
 
     def record(self, exchange: ExchangeId, role: Role, ends_at: float, weight: int) -> None:
@@ -169,17 +177,19 @@ class SharedBudgets:
         """Look at the books again and again, write what is due, and come back when the database does; for ever."""
         failures = 0
         while True:
+            began = self._clock.monotonic()
             try:
                 async with listen(url, _CHANNEL, connect_s=_CONNECT_S, deadline_s=_DEADLINE_S) as listener:
                     while True:
                         await self._look(listener)
                         failures = 0
                         await listener.wait(LOOK_S)
+                        began = self._clock.monotonic()
             except DatabaseUnavailable as error:
-                self._lose(error)
+                self._lose(error, is_sure=self._clock.monotonic() - began < _DEADLINE_S)
             except Exception as error:
-                # a defect must not end it: the share is what is left, and the next look may succeed
-                self._lose(DatabaseUnavailable(f"a defect, {type(error).__name__}"))
+                # a defect must not end it: a share is what is left, and the next look may succeed
+                self._lose(DatabaseUnavailable(f"a defect, {type(error).__name__}"), is_sure=False)
                 logger.exception("defect while looking at the budgets")
             failures += 1
             if failures >= _FIRST_TRIES:
@@ -201,37 +211,41 @@ class SharedBudgets:
             if unwritten.is_due(self._clock.monotonic()):
                 await self._write(exchange)
         async with self._database.transaction() as connection:
-            books = await read_books(connection, self._process)
+            books = await read_books(connection)
+            if any(one.has_ended for one in books.values()):
+                await forget_ended(connection)
         now = self._clock.monotonic()
         if self._leases_from is None:
-            self._leases_from = now if self._known is None else now + GRACE_S
+            self._leases_from = now + GRACE_S if now >= self._shares_from else now
         self._known = {exchange: _to_known(one, now) for exchange, one in books.items()}
         self.has_looked.set()
 
-    def _lose(self, error: DatabaseUnavailable) -> None:
-        if self._leases_from is not None:
-            logger.warning("going on with a share of the budgets: %s", error)
+    def _lose(self, error: DatabaseUnavailable, *, is_sure: bool) -> None:
+        now = self._clock.monotonic()
+        if self.is_reachable:
+            self._shares_from = now + (SURE_S if is_sure else UNSURE_S)
+            logger.warning("soon going on with a share of the budgets: %s", error)
         self._leases_from = None
 
     async def _write(self, exchange: ExchangeId) -> None:
         """Write what is due. Raises DatabaseUnavailable."""
-        async with self._writing[exchange], self._changing(exchange):
+        async with self._writing[exchange], self._changing(exchange, _DEADLINE_S):
             pass
 
     @asynccontextmanager
-    async def _changing(self, exchange: ExchangeId) -> AsyncIterator[AsyncConnection]:
+    async def _changing(self, exchange: ExchangeId, deadline_s: float) -> AsyncIterator[AsyncConnection]:
         """A transaction in which nobody else changes the books of `exchange`; what was due is written at its begin."""
-        due = self._unwritten[exchange].take_due(self._clock.monotonic())
+        began = self._clock.monotonic()
+        due = self._unwritten[exchange].take_due(began)
         try:
-            async with self._database.transaction() as connection:
+            async with self._database.transaction(deadline_s) as connection:
                 await lock_books(connection, exchange)
-                await forget_ended(connection, exchange)
                 await self._write_down(connection, exchange, due)
                 yield connection
         except BaseException as error:
             self._unwritten[exchange].put_back(due)
             if isinstance(error, DatabaseUnavailable):
-                self._lose(error)
+                self._lose(error, is_sure=self._clock.monotonic() - began < deadline_s)
             raise
 
     async def _write_down(self, connection: AsyncConnection, exchange: ExchangeId, due: _Unwritten) -> None:
@@ -240,7 +254,7 @@ class SharedBudgets:
             await give_back(connection, due.lease.id, due.lease.spent)
         for role, spent in due.spent.items():
             if weight := spent.active(now):
-                await book(connection, exchange, self._process, role, weight, spent.last_end() - now)
+                await book(connection, exchange, role, weight, spent.last_end() - now)
         for kind, silence in due.silences.items():
             await keep_silent(connection, exchange, kind, silence.until - now, silence.length_s)
         if due.silences:
@@ -249,10 +263,10 @@ class SharedBudgets:
             used, ends_at = due.reported
             beyond = used - (await self._read(connection, exchange)).everyone.active(now)
             if beyond > 0 and ends_at > now:
-                await book(connection, exchange, "", None, beyond, ends_at - now)
+                await book(connection, exchange, None, beyond, ends_at - now)
 
     async def _read(self, connection: AsyncConnection, exchange: ExchangeId) -> Known:
-        books = await read_books(connection, self._process, exchange)
+        books = await read_books(connection, exchange)
         known = _to_known(books.get(exchange, Books()), self._clock.monotonic())
         self._known = (self._known or {}) | {exchange: known}
         return known
@@ -278,6 +292,6 @@ async def open_budgets(url: str, clock: Clock) -> AsyncIterator[SharedBudgets]:
 def _to_known(books: Books, now: float) -> Known:
     """The books by this process's monotonic clock."""
     return Known(
-        (Held(now + one.left_s, one.weight, one.role, one.is_own) for one in books.booked),
+        (Held(now + one.left_s, one.weight, one.role) for one in books.booked),
         {kind: Silence(now + one.left_s, one.length_s) for kind, one in books.silences.items()},
     )

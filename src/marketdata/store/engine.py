@@ -54,27 +54,29 @@ class Database:
         event.listen(self._engine.sync_engine, "checkout", _refuse_ended)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
         """A connection within a transaction that commits at the end and rolls back on an error.
 
-        Keep it short: the deadline counts for all of it, so nothing but the database is waited for inside. Raises
-        DatabaseUnavailable when the database cannot be reached, does not answer in time, or ends the connection.
+        Keep it short: the deadline (`deadline_s`: a shorter one) counts for all of it, so nothing but the database is
+        waited for inside. Raises DatabaseUnavailable when the database cannot be reached, does not answer in time, or
+        ends the connection.
         """
+        deadline_s = self._deadline_s if deadline_s is None else deadline_s
         try:
             async with AsyncExitStack() as held:
-                connection = await self._connect()
+                connection = await self._connect(deadline_s)
                 held.push_async_callback(connection.close)
                 driver = (await connection.get_raw_connection()).driver_connection
-                watchdog = asyncio.get_running_loop().call_later(self._deadline_s, hang_up, driver)
+                watchdog = asyncio.get_running_loop().call_later(deadline_s, hang_up, driver)
                 held.callback(watchdog.cancel)
                 async with connection.begin():
                     yield connection
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise DatabaseUnavailable(first_words(error)) from error
 
-    async def _connect(self) -> AsyncConnection:
+    async def _connect(self, deadline_s: float) -> AsyncConnection:
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(deadline_s):
                 return await self._engine.connect()
         except TimeoutError:
             raise DatabaseUnavailable("the database did not accept a connection in time") from None

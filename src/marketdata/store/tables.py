@@ -260,7 +260,6 @@ class BudgetBookingRow(Row):
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     exchange: Mapped[str]
-    process: Mapped[str]
     role: Mapped[str]
     weight: Mapped[int]
     counts_until: Mapped[int] = mapped_column(EpochMs)

@@ -10,7 +10,6 @@ from marketdata.core.models import ExchangeId
 
 @dataclass
 class Row:
-    owner: object
     role: Role | None
     weight: int
     ends_at: float
@@ -22,6 +21,7 @@ class Books:
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         self.is_up = True
+        self.pause_s = 0.0
         self.rows: list[Row] = []
         self.silences: dict[SilenceKind, Silence] = {}
         self.processes: list[Process] = []
@@ -47,15 +47,17 @@ class Process:
         self.reported: list[tuple[int, float]] = []
         self.processes = 1
         self.is_reachable = True
+        self.shares_from = 0.0
 
     def known(self, _: ExchangeId) -> Known | None:
         return self._known
 
     def look(self) -> None:
         """What the store does every second."""
-        self.is_reachable = self._books.is_up
-        if not self.is_reachable:
+        if not self._books.is_up:
+            self._lose()
             return
+        self.is_reachable = True
         now = self._books.clock.monotonic()
         self.processes = len(self._books.processes)
         if self._lease is not None and now >= self._lease[0].spend_before:
@@ -66,7 +68,7 @@ class Process:
 
     async def lease(self, _: ExchangeId, ask: Ask) -> Lease | None:
         if not self._books.is_up:
-            self.is_reachable = False
+            self._lose()
             raise DatabaseUnavailable("away")
         self._books.leases += 1
         self._give_back()
@@ -74,7 +76,7 @@ class Process:
         weight = ask.grant(self._read(), now)
         if not weight:
             return None
-        row = Row(self, ask.role, weight, now + ask.counts_for_s)
+        row = Row(ask.role, weight, now + ask.counts_for_s)
         self._books.rows.append(row)
         self._read()
         lease = Lease(0, weight, now + ask.rule.lease_s)
@@ -82,7 +84,7 @@ class Process:
         return lease
 
     def record(self, _: ExchangeId, role: Role, ends_at: float, weight: int) -> None:
-        self._unwritten.append(Row(self, role, weight, ends_at))
+        self._unwritten.append(Row(role, weight, ends_at))
 
     def report(self, _: ExchangeId, used: int, ends_at: float) -> None:
         self.reported.append((used, ends_at))
@@ -91,6 +93,11 @@ class Process:
         self._books.silences[kind] = silence
         for process in self._books.processes:
             process.look()
+
+    def _lose(self) -> None:
+        if self.is_reachable:
+            self.is_reachable = False
+            self.shares_from = self._books.clock.monotonic() + self._books.pause_s
 
     def _give_back(self) -> None:
         if self._lease is not None:
@@ -102,6 +109,6 @@ class Process:
     def _read(self) -> Known:
         now = self._books.clock.monotonic()
         self._books.rows = [row for row in self._books.rows if row.ends_at > now]
-        held = [Held(row.ends_at, row.weight, row.role, row.owner is self) for row in self._books.rows]
+        held = [Held(row.ends_at, row.weight, row.role) for row in self._books.rows]
         self._known = Known(held, dict(self._books.silences))
         return self._known

@@ -1,5 +1,4 @@
 import asyncio
-import math
 from typing import Any, override
 
 import pytest
@@ -140,6 +139,13 @@ async def test_without_the_exchange_s_time_a_ban_is_counted_in_ours(clock: Manua
     assert budget.banned_until_ms == T0 + 300_500
 
 
+async def test_a_ban_s_own_answer_may_tell_the_exchange_s_time(clock: ManualClock) -> None:
+    budget = make(clock)
+    budget.exchange_time = lambda: None
+    await budget.silence(UpstreamBanned(ExchangeId("some"), T0 + 600_000), T0 + 570_000)
+    assert budget.banned_until_ms == T0 + 30_500
+
+
 async def test_those_who_wait_hear_of_a_silence(clock: ManualClock) -> None:
     budget = make(clock, BUCKET)
     await budget.spend(12)
@@ -264,31 +270,43 @@ class TestShared:
         assert budget.used == 0
 
     async def test_without_the_books_each_goes_on_with_an_equal_share(self, clock: ManualClock, books: Books) -> None:
+        """Of the allowance but for two blocks, which others may have leased meanwhile."""
         one, other = (make(clock, pool=books.process()) for _ in range(2))
         syncer = make(clock, pool=books.process(), role="syncer")
         books.is_up = False
         for budget in (one, other, syncer):
-            for _ in range(26):
+            for _ in range(24):
                 await budget.spend(1)
+            assert budget.used == 72
             assert await refusal(budget, 1) == 65
-            assert await refusal(budget, 27) is None
+            assert await refusal(budget, 25) is None
         assert books.rows == []
 
-    async def test_without_the_books_what_was_used_before_still_counts(self, clock: ManualClock, books: Books) -> None:
+    async def test_without_the_books_only_what_was_free_is_shared(self, clock: ManualClock, books: Books) -> None:
         one, other = (make(clock, pool=books.process()) for _ in range(2))
         await one.spend(10)
-        await other.spend(60)
+        clock.advance(6000)
+        await other.spend(50)
         books.processes[0].look()
         books.is_up = False
-        for process in books.processes:
+        for budget, process in zip((one, other), books.processes, strict=True):
             process.look()
-        await one.spend(10)
-        assert one.used == 80
-        assert await refusal(one, 1) == 65  # though it has used but half of its share
-        assert await refusal(other, 20) == 65  # more than its share, even as one
-        clock.advance(66_000)
-        await one.spend(40)
-        await other.spend(40)
+            await budget.spend(6)
+            assert await refusal(budget, 1) == 60
+        clock.advance(60_000)
+        await one.spend(5)
+
+    async def test_until_shares_begin_only_the_lease_is_spent(self, clock: ManualClock, books: Books) -> None:
+        books.pause_s = 5.0
+        budget = make(clock, pool=books.process())
+        await budget.spend(1)
+        books.is_up = False
+        books.processes[0].look()
+        await budget.spend(3)
+        clock.advance(1500)
+        assert await refusal(budget, 1) == 3.5
+        clock.advance(3500)
+        await budget.spend(1)
 
     async def test_back_at_the_books_it_writes_what_it_used_without_them(
         self, clock: ManualClock, books: Books
@@ -330,5 +348,5 @@ class TestShared:
         budget = make(clock, pool=books.process())
         books.is_up = False
         outcomes = await asyncio.gather(*(budget.spend(1) for _ in range(90)), return_exceptions=True)
-        assert outcomes[:80] == [None] * 80
-        assert math.isclose(sum(isinstance(one, UpstreamRateLimited) for one in outcomes), 10)
+        assert outcomes[:72] == [None] * 72
+        assert all(isinstance(one, UpstreamRateLimited) and one.retry_after_s == 65 for one in outcomes[72:])

@@ -35,8 +35,8 @@ class ExchangeBudget:
         self._clock = clock
         self._pool = pool
         self._role: Role = role
-        self._own = Bookings()
-        self._foreign = Bookings()  # used while no pool counts what other programs use
+        self._own = Bookings()  # spent without a lease
+        self._foreign = Bookings()  # used by other programs, while nobody keeps books of it
         self._lease: Lease | None = None
         self._silences = Silences()
         self._exhausted_until = 0.0
@@ -56,10 +56,8 @@ class ExchangeBudget:
     @property
     def used(self) -> int:
         """How much of it is booked now, by all processes of the installation as far as known."""
-        now, known = self._clock.monotonic(), self._known()
-        if self._leases() and known is not None:
-            return known.everyone.active(now)
-        return sum(bookings.active(now) for bookings in self._all_held(known))
+        now = self._clock.monotonic()
+        return sum(bookings.active(now) for bookings in self._all_held())
 
     @property
     def banned_until_ms(self) -> int | None:
@@ -98,39 +96,45 @@ class ExchangeBudget:
 
         `sent_at`: when the request was sent whose answer says so, in seconds of the monotonic clock.
         """
-        now, known = self._clock.monotonic(), self._known()
+        now = self._clock.monotonic()
         age_s = self._rule.arrival_s if sent_at is None else now - sent_at
         counts_for_s = self._rule.report_counts_for_s(self.exchange_time(), age_s)
         if counts_for_s is None:
             return
-        if self._pool is not None and self._leases() and known is not None:
-            if self._lease is not None:
-                self._lease.left = max(0, min(self._lease.left, self.limit - used))
-            if used >= self.limit:
-                self._exhausted_until = max(self._exhausted_until, now + counts_for_s)
-            if used > known.everyone.active(now):
-                self._pool.report(self._exchange, used, now + counts_for_s)
-        else:
-            excess = used - sum(bookings.active(now) for bookings in self._all_held(known))
+        excess = used - sum(bookings.active(now) for bookings in self._all_held())
+        if self._pool is None or not self._pool.is_reachable:
             if excess > 0:
                 self._foreign.add(now + counts_for_s, excess)
+            return
+        if self._lease is not None:
+            self._lease.left = max(0, min(self._lease.left, self.limit - used))
+        if used >= self.limit:
+            self._exhausted_until = max(self._exhausted_until, now + counts_for_s)
+        if excess > 0:
+            self._pool.report(self._exchange, used, now + counts_for_s)
 
-    async def silence(self, error: UpstreamRateLimited | UpstreamBanned) -> None:
-        """Let nobody of the installation ask the exchange until the time that `error` tells, or for a while."""
-        begun = self._silences.begin(error, self._clock.monotonic(), self.exchange_time(), self._clock.now_ms())
+    async def silence(self, error: UpstreamRateLimited | UpstreamBanned, exchange_ms: int | None = None) -> None:
+        """Let nobody of the installation ask the exchange until the time that `error` tells, or for a while.
+
+        `exchange_ms`: the exchange's time, not later than it really is, where its answer told so.
+        """
+        known_ms = self.exchange_time()
+        exchange_ms = exchange_ms if known_ms is None else known_ms
+        begun = self._silences.begin(error, self._clock.monotonic(), exchange_ms, self._clock.now_ms())
         if begun is not None and self._pool is not None:
             await self._pool.silence(self._exchange, *begun)
 
     def _known(self) -> Known | None:
         return None if self._pool is None else self._pool.known(self._exchange)
 
-    def _leases(self) -> bool:
-        """Whether it spends from leases."""
-        return self._pool is not None and self._pool.is_reachable
-
-    def _all_held(self, known: Known | None) -> tuple[Bookings, ...]:
-        """All that this process knows to be booked, when it reckons by itself."""
-        return (self._own, self._foreign) if known is None else (self._own, self._foreign, known.others)
+    def _all_held(self) -> tuple[Bookings, ...]:
+        """All that this process knows to be booked."""
+        known = self._known()
+        if known is None:
+            return self._own, self._foreign
+        if self._pool is not None and self._pool.is_reachable:
+            return (known.everyone,)
+        return known.everyone, self._own, self._foreign
 
     def _hear(self) -> None:
         known = self._known()
@@ -151,14 +155,13 @@ class ExchangeBudget:
     def _take(self, weight: int) -> bool:
         """Whether `weight` could be spent without asking anybody; it is then."""
         now = self._clock.monotonic()
-        if self._leases():
-            if self._lease is None or not self._lease.spend(weight, now):
-                return False
-        elif self._wait_s(weight) != 0:
+        if self._lease is not None and self._lease.spend(weight, now):
+            return True
+        if (self._pool is not None and self._pool.is_reachable) or self._wait_s(weight) != 0:
             return False
         ends_at = now + self._rule.counts_for_s(self.exchange_time())
-        self._own.add(ends_at, weight)
-        if self._pool is not None and not self._leases():
+        self._own.add(ends_at, weight * self._sharers())
+        if self._pool is not None:
             self._pool.record(self._exchange, self._role, ends_at, weight)
         return True
 
@@ -170,22 +173,21 @@ class ExchangeBudget:
             self._lease = await pool.lease(self._exchange, Ask(self._rule, self._role, weight, counts_for_s))
         except DatabaseUnavailable:
             return
+        if self._lease is not None and self._lease.left_at(self._clock.monotonic()) < weight:
+            raise UpstreamRateLimited(self._exchange, self._rule.lease_s)  # the answer came too late to be of use
 
     def _wait_s(self, weight: int) -> float | None:
         """The seconds until there should be room for `weight`; None: there never will be."""
         now, known = self._clock.monotonic(), self._known()
-        if known is None:
-            return first_room_s(now, self.limit, weight, *self._all_held(None))
-        if self._leases():
+        if self._pool is None or known is None:
+            return first_room_s(now, self.limit, weight, *self._all_held())
+        if self._pool.is_reachable:
             left = 0 if self._lease is None else self._lease.left  # given back when there is a new one
             room_s = known.first_room_s(self._rule, self._role, weight - left, now)
-            return longest((room_s, max(0.0, self._exhausted_until - now)))
-        return longest(
-            (
-                first_room_s(now, self._most(), weight, self._own),
-                first_room_s(now, self.limit, weight, *self._all_held(known)),
-            )
-        )
+            return longest((room_s, self._exhausted_until - now))
+        # all of them spend an equal part of what was free; whatever one spends, the others are thought to spend, too
+        room_s = first_room_s(now, self._rule.share_limit, weight * self._sharers(), *self._all_held())
+        return longest((room_s, self._pool.shares_from - now))
 
     def _wait_in_line_s(self, weight: int) -> float | None:
         """The same behind all who wait; whenever they fill the allowance, that takes a window more."""
@@ -194,12 +196,16 @@ class ExchangeBudget:
         wait_s = self._wait_s(rest + 1)
         return None if wait_s is None else wait_s + windows * self._rule.window_s
 
+    def _sharers(self) -> int:
+        """Among how many processes the allowance is shared where nobody keeps books."""
+        return 1 if self._pool is None else self._pool.processes
+
     def _most(self) -> int:
         """The most that this process could ever spend in a window."""
         if self._pool is None:
             return self.limit
-        if not self._leases():
-            return self.limit // self._pool.processes
+        if not self._pool.is_reachable:
+            return self._rule.share_limit // self._sharers()
         return self._rule.api_limit if self._role == "api" else self.limit
 
     def _check_patience(self, wait_s: float | None, began: float) -> float:

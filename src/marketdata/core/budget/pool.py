@@ -34,8 +34,6 @@ class Held:
     weight: int
     role: Role | None
     """None: other programs at the same address have used it."""
-    is_own: bool
-    """Whether it is this process's."""
 
 
 class Known:
@@ -46,7 +44,6 @@ class Known:
         held = tuple(held)
         self.everyone = Bookings((one.ends_at, one.weight) for one in held)
         self.api = Bookings((one.ends_at, one.weight) for one in held if one.role == "api")
-        self.others = Bookings((one.ends_at, one.weight) for one in held if not one.is_own)
         self.silences = silences or {}
 
     def add(self, held: Held) -> None:
@@ -127,7 +124,15 @@ class BudgetPool(Protocol):
 
     @property
     def is_reachable(self) -> bool:
-        """Whether leases can be had; if not, each process goes on with its share."""
+        """Whether leases can be had."""
+        ...
+
+    @property
+    def shares_from(self) -> float:
+        """Since or from when each process goes on with a share while they cannot, in seconds of the monotonic clock.
+
+        Not at once: others may be able to lease still.
+        """
         ...
 
     @property

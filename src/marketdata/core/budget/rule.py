@@ -24,6 +24,9 @@ ARRIVAL_S = 5.0
 TIME_MARGIN_S = 0.5
 """How wrong our idea of an exchange's time may be."""
 
+_UNSEEN_BLOCKS = 2
+"""Without books, so much is left for what others have leased after this process last looked at them."""
+
 _LONGEST_LEASE_S = 1.0
 _BUCKET_PATIENCE_S = 2.0
 _MS_PER_S = 1000
@@ -41,6 +44,8 @@ class Rule:
         """How much of it by callers of the API."""
         self.block = max(1, int(self.limit * BLOCK_SHARE))
         """How much is leased at once, or what is needed if that is more."""
+        self.share_limit = max(0, self.limit - _UNSEEN_BLOCKS * self.block)
+        """How much is shared out while nobody keeps books."""
         self.window_s = budget.window_s * size / budget.limit
         """How long a request counts after it has arrived: for a bucket, as long as it takes to fill it anew."""
         is_bucket = budget.window == "bucket"

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import ClassVar, Literal, Protocol
 
 from marketdata.core.errors import (
@@ -128,3 +129,12 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """The seconds of a `Retry-After` header; None where there is none or it is no number."""
     value = headers.get("retry-after", "")
     return float(value) if value.isdecimal() and len(value) <= _LONGEST_WAIT_DIGITS else None
+
+
+def date_ms(headers: Mapping[str, str]) -> int | None:
+    """The `Date` header, epoch ms; it is cut to seconds, so up to one second early. None where none can be read."""
+    try:
+        date = datetime.strptime(headers["date"], "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    except (KeyError, ValueError):
+        return None
+    return int(date.timestamp()) * 1000

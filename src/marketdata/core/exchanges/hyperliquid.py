@@ -5,14 +5,13 @@ https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/info-endpoint
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
 
 from marketdata.core.errors import UpstreamBadData, UpstreamError, UpstreamRefused
-from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status, columns
+from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status, columns, date_ms
 from marketdata.core.exchanges.listing import ListingDraft, RowRefused
 from marketdata.core.models import (
     Budget,
@@ -158,11 +157,10 @@ class Hyperliquid:
 
     def parse_time(self, headers: Mapping[str, str], body: bytes) -> int:  # noqa: ARG002 - a header tells
         """The `Date` header, epoch ms; it is cut to seconds, so up to one second early."""
-        try:
-            date = datetime.strptime(headers["date"], "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
-        except (KeyError, ValueError) as error:
-            raise UpstreamBadData(self.exchange, "the answer has no readable Date header") from error
-        return int(date.timestamp()) * 1000
+        date = date_ms(headers)
+        if date is None:
+            raise UpstreamBadData(self.exchange, "the answer has no readable Date header")
+        return date
 
     def used_weight(self, headers: Mapping[str, str]) -> int | None:  # noqa: ARG002 - nothing tells
         """Its answers say nothing about what is used."""

@@ -23,7 +23,7 @@ from marketdata.core.errors import (
     UpstreamRateLimited,
     UpstreamUnavailable,
 )
-from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter, Request, classify_status
+from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter, Request, classify_status, date_ms
 from marketdata.core.fetch.breaker import Breaker
 from marketdata.core.fetch.flight import Flights
 from marketdata.core.fetch.retry import RetryBudget, is_worth_retrying
@@ -230,7 +230,7 @@ class Fetcher:
                     error = unreadable
             logger.warning("%s: %s %s: %r", error, request.method, request.path, answer.body[:_HEAD_BYTES])
             if isinstance(error, UpstreamRateLimited | UpstreamBanned):
-                await self.budget.silence(error)
+                await self.budget.silence(error, date_ms(answer.headers))
             raise error
 
 
