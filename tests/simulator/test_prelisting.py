@@ -1,6 +1,7 @@
 """Hyperliquid's made-up rows before a coin's first trade (shape: captures of 2026-07)."""
 
 import itertools
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from marketdata.core.models import Interval
 from marketdata.simulator.catalogue import GENESIS_MS
 from marketdata.simulator.grids import DAY_MS, HOUR_MS, MINUTE_MS
 from marketdata.simulator.hyperliquid_meta import SimulatedHyperliquid
+from marketdata.simulator.outages import Outage
 from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.server import running_simulator
 from marketdata.simulator.sources import Sources, simulated
@@ -146,25 +148,70 @@ QUIET = settings(
 )
 
 
+async def compare(
+    client: httpx2.AsyncClient, sources: Sources, coin: str, interval: str, start_ms: int, now_ms: int
+) -> None:
+    """Forty candles of the exchange with the truth of the same moment, with and without the made-up ones."""
+    end_ms = start_ms + 40 * Interval(interval).min_duration_ms
+    rows = [row for row in await candles(client, max(start_ms, 0), end_ms, coin, interval) if start_ms <= row["t"]]
+    told = truth(sources, "hyperliquid", coin, Interval(interval), start_ms, end_ms, now_ms)
+    assert [(row["t"], row["o"], row["h"], row["l"], row["c"], row["v"], row["n"]) for row in rows] == [
+        (row.open_time, row.open, row.high, row.low, row.close, row.volume, row.trades)
+        for row in told + truth(sources, "hyperliquid", coin, Interval(interval), end_ms, end_ms + 1, now_ms)
+    ]
+    real = truth(sources, "hyperliquid", coin, Interval(interval), start_ms, end_ms, now_ms, prelisting=False)
+    day_ms = first_traded_day_ms(sources, "hyperliquid", coin, now_ms)
+    assert real == [row for row in told if day_ms is not None and row.close_time > day_ms]
+
+
 @QUIET
-@given(st.sampled_from(["BTC", "SOL", "kPEPE", "MATIC"]), st.sampled_from(INTERVALS), st.integers(-80, 80), st.data())
+@given(
+    st.sampled_from(["BTC", "SOL", "kPEPE", "MATIC"]),
+    st.sampled_from(INTERVALS),
+    st.integers(-80, 80),
+    st.integers(0, 3 * DAY_MS),
+)
 async def test_the_truth_knows_them(
-    simulator: httpx2.AsyncClient, clock: ManualClock, sources: Sources, coin: str, interval: str, at: int, data: Any
+    simulator: httpx2.AsyncClient, clock: ManualClock, sources: Sources, coin: str, interval: str, at: int, later: int
 ) -> None:
     listed_ms = hyperliquid(sources).instrument(coin, NOW_MS).life.listed_ms
-    step_ms = Interval(interval).min_duration_ms
-    clock.set(max(listed_ms, listed_ms + data.draw(st.integers(0, 3 * DAY_MS))))
-    start_ms = listed_ms + at * step_ms
-    end_ms = start_ms + 40 * step_ms
-    rows = [row for row in await candles(simulator, max(start_ms, 0), end_ms, coin, interval) if start_ms <= row["t"]]
-    rows = [row for row in rows if row["t"] < end_ms]
-    told = truth(sources, "hyperliquid", coin, Interval(interval), start_ms, end_ms, clock.now_ms())
-    assert [(row["t"], row["o"], row["h"], row["l"], row["c"], row["v"], row["n"]) for row in rows] == [
-        (row.open_time, row.open, row.high, row.low, row.close, row.volume, row.trades) for row in told
-    ]
-    real = truth(sources, "hyperliquid", coin, Interval(interval), start_ms, end_ms, clock.now_ms(), prelisting=False)
-    day_ms = first_traded_day_ms(sources, "hyperliquid", coin, clock.now_ms())
-    assert real == [row for row in told if day_ms is not None and row.close_time > day_ms]
+    clock.set(listed_ms + later)
+    start_ms = listed_ms + at * Interval(interval).min_duration_ms
+    await compare(simulator, sources, coin, interval, start_ms, clock.now_ms())
+
+
+@pytest.fixture(scope="session")
+def interrupted_sources() -> Sources:
+    """An exchange that was off around the first trade of BTC, and corrects what it told."""
+    outages = [(-5 * HOUR_MS, -2 * HOUR_MS), (-10 * MINUTE_MS, 25 * MINUTE_MS), (30 * HOUR_MS, 31 * HOUR_MS)]
+    spans = tuple(
+        Outage(exchange="hyperliquid", from_ms=GENESIS_MS + start, until_ms=GENESIS_MS + end) for start, end in outages
+    )
+    return simulated(scenario=Scenario(limits=False, outages=spans, corrected_ms=90_000))
+
+
+@pytest.fixture
+async def interrupted(interrupted_sources: Sources, clock: ManualClock) -> AsyncIterator[httpx2.AsyncClient]:
+    async with (
+        running_simulator(interrupted_sources, clock) as url,
+        httpx2.AsyncClient(base_url=url) as client,
+    ):
+        yield client
+
+
+@QUIET
+@given(st.sampled_from(INTERVALS), st.integers(-45, 5), st.integers(0, 2 * HOUR_MS) | st.integers(0, 9 * DAY_MS))
+async def test_outages_around_the_first_trade_are_told_alike(
+    interrupted: httpx2.AsyncClient,
+    clock: ManualClock,
+    interrupted_sources: Sources,
+    interval: str,
+    at: int,
+    later: int,
+) -> None:
+    clock.set(GENESIS_MS + later)
+    start_ms = GENESIS_MS + at * Interval(interval).min_duration_ms
+    await compare(interrupted, interrupted_sources, "BTC", interval, start_ms, clock.now_ms())
 
 
 async def test_old_candles_have_their_keys_in_the_order_of_the_alphabet(clock: ManualClock) -> None:

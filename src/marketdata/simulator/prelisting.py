@@ -31,7 +31,7 @@ class Prelisted:
 
     def bar(self, market: Market, start_ms: int, end_ms: int, now_ms: int) -> Bar:
         """What the exchange says of one span. Raises ValueError when that is nothing at all."""
-        return self._told(market, start_ms, end_ms, market.bar(self.longer, start_ms, end_ms, now_ms), now_ms)
+        return self._told(market, start_ms, end_ms, market.bar(self.longer, start_ms, end_ms, now_ms))
 
     def select(
         self, market: Market, grid: Grid, first_ms: int, last_ms: int, limit: int, *, newest: bool, now_ms: int
@@ -43,13 +43,14 @@ class Prelisted:
         rows = Series(market, self.longer, grid).select(first_ms, last_ms, limit, newest=newest, now_ms=now_ms)
         if not rows or rows[0][0] >= listed_ms:
             return rows
-        return [(open_ms, next_ms, self._told(market, open_ms, next_ms, bar, now_ms)) for open_ms, next_ms, bar in rows]
+        return [(open_ms, next_ms, self._told(market, open_ms, next_ms, bar)) for open_ms, next_ms, bar in rows]
 
-    def _told(self, market: Market, start_ms: int, end_ms: int, bar: Bar, now_ms: int) -> Bar:
-        """The prices of `bar`, with what was traded of it since the listing."""
+    def _told(self, market: Market, start_ms: int, end_ms: int, bar: Bar) -> Bar:
+        """The prices of `bar`, and what was traded of it since the listing."""
         listed_ms = self.instrument.life.listed_ms
         if start_ms >= listed_ms:
             return bar
-        if end_ms <= listed_ms:
-            return Bar(*bar[:4], 0, 0, 0, 0, 0)
-        return Bar(*bar[:4], *market.bar(self.instrument, start_ms, end_ms, now_ms)[4:])
+        before = bar if end_ms <= listed_ms else market.lived(self.longer, start_ms, listed_ms, listed_ms)
+        if before is None:
+            return bar
+        return Bar(*bar[:4], *(max(whole - part, 0) for whole, part in zip(bar[4:], before[4:], strict=True)))

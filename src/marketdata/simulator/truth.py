@@ -21,7 +21,6 @@ from marketdata.simulator.sources import Sources
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PADDED_SINCE_MS = 1_577_836_800_000
 _KEPT_ROWS = 5000
-_NEVER_MS = 1 << 62
 
 
 def truth(
@@ -55,7 +54,7 @@ def truth(
         begins_ms, bar_of = prelisted.longer.life.listed_ms, partial(prelisted.bar, source.market)
         if not prelisting:
             traded_ms = first_traded_day_ms(sources, exchange, exchange_symbol, now_ms)
-            begins_ms = _NEVER_MS if traded_ms is None else max(begins_ms, traded_ms)
+            spans = [span for span in spans if traded_ms is not None and span[1] > traded_ms]
     late_ms = sources.scenario.late_flat_ms if exchange == "hyperliquid" else 0
     candles = []
     for open_ms, close_ms in spans:
@@ -82,8 +81,11 @@ def first_traded_day_ms(sources: Sources, exchange: str, exchange_symbol: str, n
     source = _source(sources, exchange)
     instrument = source.instrument(exchange_symbol, now_ms)
     listed_ms = instrument.life.listed_ms
-    days = range(listed_ms - listed_ms % DAY_MS, instrument.last_ms(now_ms) + 1, DAY_MS)
-    return next((day for day in days if source.market.bar(instrument, day, day + DAY_MS, now_ms).trades), None)
+    for day_ms in range(listed_ms - listed_ms % DAY_MS, instrument.last_ms(now_ms) + 1, DAY_MS):
+        bar = source.market.lived(instrument, day_ms, day_ms + DAY_MS, now_ms)
+        if bar is not None and bar.trades:
+            return day_ms
+    return None
 
 
 def _on(sources: Sources, exchange: str, open_ms: int, close_ms: int) -> list[tuple[int, int]]:
