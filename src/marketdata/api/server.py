@@ -1,6 +1,7 @@
 """The API as a running service."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -86,6 +87,7 @@ class Server(uvicorn.Server):
 
     async def serve_on(self, listening: socket.socket) -> None:
         """Serve until told to exit or cancelled; either way requests under way are finished first."""
+        gc.freeze()  # what is loaded stays: to look through it for garbage would hold up all requests for 0.1 s
         serving = asyncio.create_task(self.serve([listening]))
         try:
             await asyncio.shield(serving)

@@ -23,6 +23,8 @@ def decoder[T](wire_type: type[T]) -> msgspec.json.Decoder[T]:
 def decode[T](exchange: ExchangeId, wire_decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """Decode a body; UpstreamGarbled when it is not JSON or not of the documented form."""
     try:
+        if not body.isascii():
+            body.decode()  # in what is not of the wire type, msgspec does not look for what is not UTF-8
         return wire_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamGarbled(exchange, f"the answer is not of the documented form ({type(error).__name__})") from error

@@ -44,6 +44,13 @@ def test_an_instrument_known_before_keeps_its_kind(sample: Callable[[str], bytes
     assert [one.kind for one in listing.instruments if one.exchange_symbol == "ODDUSDT"] == [Kind.PERPETUAL]
 
 
+def test_a_date_that_no_calendar_has_costs_one_row(sample: Callable[[str], bytes]) -> None:
+    body = sample("binance_futures/exchangeInfo.json").replace(b"1798185600000", b"253402300800000", 1)
+    listing = ADAPTER.parse_listing([body], {})
+    assert "BTCUSDT_261225" in [refusal.exchange_symbol for refusal in listing.refused]
+    assert len(listing.instruments) > 3
+
+
 def test_names_of_the_whole_listing(listing: Listing) -> None:
     assert assign_names(listing.instruments, {}) == {
         "BTCUSDT": "BTC-USDT-PERP",

@@ -5,7 +5,7 @@ https://developers.binance.com/docs/derivatives/usds-margined-futures/general-in
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -29,6 +29,8 @@ from marketdata.core.multipliers import BINANCE_FUTURES
 from marketdata.core.naming import yymmdd
 from marketdata.core.wire import decode, decoder
 
+_Ms = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # ms before the year 10000, which has no dates
+
 
 class _Filter(msgspec.Struct):
     filterType: str
@@ -42,8 +44,8 @@ class _Symbol(msgspec.Struct):
     symbol: str
     pair: str
     contractType: str
-    deliveryDate: int  # ms
-    onboardDate: int  # ms
+    deliveryDate: _Ms
+    onboardDate: _Ms
     status: str
     baseAsset: str
     quoteAsset: str
@@ -70,7 +72,7 @@ class _Kline(msgspec.Struct, array_like=True):
 
 
 class _Time(msgspec.Struct):
-    serverTime: int  # ms
+    serverTime: _Ms
 
 
 class _Error(msgspec.Struct):

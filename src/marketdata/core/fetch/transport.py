@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
@@ -21,10 +21,15 @@ CONNECT_S = 3.0
 MAX_BODY_BYTES = 12 * 1024 * 1024
 """The largest answer that is read, unpacked; the largest known is a listing of about three megabytes."""
 
+MAX_HEAD_BYTES = 16 * 1024
+"""The largest headers that are read; those of a real answer are about one or two thousand bytes."""
+
 MAX_AT_ONCE = 16
 """The most calls that are on their way to one exchange; more wait, within their deadline."""
 
 _GZIP = 31  # zlib's code for the gzip format
+_STEP_BYTES = 256 * 1024
+_GOES_ON = "the answer goes on after its compressed part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,8 @@ class Transport:
     async def send(self, base_url: str, request: Request, deadline_s: float) -> Answer:
         """Send `request` and read the answer, whatever its status.
 
-        Raises UpstreamTimeout, UpstreamUnavailable, UpstreamBadData when it is too large and UpstreamGarbled when it
-        cannot be unpacked.
+        Raises UpstreamTimeout, UpstreamUnavailable, UpstreamBadData when it or its headers are too large and
+        UpstreamGarbled when it cannot be unpacked.
         """
         try:
             async with (
@@ -97,6 +102,11 @@ class Transport:
                     headers=request.headers,
                 ) as response,
             ):
+                # each has a colon, a blank and a line's end besides
+                if sum(len(name) + len(value) + 4 for name, value in response.headers.raw) > MAX_HEAD_BYTES:
+                    raise UpstreamBadData(
+                        self._exchange, f"the answer's headers are larger than {MAX_HEAD_BYTES} bytes"
+                    )
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status_code, headers, await self._read(response))
         except httpx2.ConnectTimeout as error:
@@ -116,19 +126,31 @@ class Transport:
         if encoding not in {"identity", "gzip"}:
             raise UpstreamGarbled(self._exchange, "the answer is compressed in a way that was not asked for")
         unpacking = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
-        body = bytearray()
+        parts: list[bytes] = []
+        size = 0
         async for chunk in response.aiter_raw():
-            if unpacking is None:
-                body += chunk
-            elif unpacking.eof:
-                raise UpstreamGarbled(self._exchange, "the answer goes on after its compressed part")
-            else:
-                body += unpacking.decompress(chunk, MAX_BODY_BYTES + 1 - len(body))
-            if len(body) > MAX_BODY_BYTES:
-                raise UpstreamBadData(self._exchange, f"the answer is larger than {MAX_BODY_BYTES} bytes")
+            for part in [chunk] if unpacking is None else self._unpack(unpacking, chunk):
+                parts.append(part)
+                size += len(part)
+                if size > MAX_BODY_BYTES:
+                    raise UpstreamBadData(self._exchange, f"the answer is larger than {MAX_BODY_BYTES} bytes")
+                if len(part) == _STEP_BYTES:
+                    await asyncio.sleep(0)  # others have their turn while a large one is unpacked
         if unpacking is not None and not unpacking.eof:
             raise UpstreamGarbled(self._exchange, "the answer's compressed part breaks off")
-        return bytes(body)
+        if unpacking is not None and unpacking.unused_data:
+            raise UpstreamGarbled(self._exchange, _GOES_ON)
+        return b"".join(parts)
+
+    def _unpack(self, unpacking: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
+        """What is packed in `chunk`, in parts of at most _STEP_BYTES: a bomb is large from its first bytes on."""
+        if unpacking.eof:
+            raise UpstreamGarbled(self._exchange, _GOES_ON)
+        part = unpacking.decompress(chunk, _STEP_BYTES)
+        yield part
+        while len(part) == _STEP_BYTES:  # there may be more, even if all of `chunk` is read
+            part = unpacking.decompress(unpacking.unconsumed_tail, _STEP_BYTES)
+            yield part
 
 
 def why_unreachable(error: BaseException) -> str:
