@@ -12,7 +12,7 @@ EXAMPLES := build/examples
 SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format test-clients test-examples compose-test lock clean
+.PHONY: help install demo up test check format test-clients test-examples test-long compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test-examples: $(TOOLS) ## build the example of a package that adds an exchange,
 	@rm -rf $(EXAMPLES)
 	@cd examples/marketdata-kraken && $(CURDIR)/$(BIN)/hatchling build --target wheel --directory $(CURDIR)/$(EXAMPLES)
 	@cd examples/marketdata-kraken && PYTHONPATH=$$(echo $(CURDIR)/$(EXAMPLES)/*.whl) exec $(CURDIR)/$(BIN)/pytest $(PYTEST_ARGS)
+
+test-long: $(TOOLS) ## what is worth hours now and then: thousands of examples against the simulator's truth
+	@exec $(BIN)/pytest -m long $(PYTEST_ARGS)
 
 compose-test: $(TOOLS) ## build and run the containers, ask them, break them, take them down
 	@docker compose version > /dev/null || { echo "compose-test needs Docker with Compose 2"; exit 1; }

@@ -9,20 +9,23 @@ from typing import Any
 
 import httpx2
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from marketdata.api.app import create_app
 from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
 from marketdata.core.clock import Clock
-from marketdata.core.exchanges import registry
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.models import ExchangeId
-from marketdata.simulator.server import running_simulator
+from marketdata.simulator.app import create_app as create_simulator
+from marketdata.simulator.controls import Controls
+from marketdata.simulator.server import server_config
 from marketdata.simulator.sources import Sources
 from marketdata.store.clients import create_client
 from marketdata.store.engine import Database
 from marketdata.store.syncs import NewSyncRun
 from marketdata.syncer.sync import sync_exchange
+from tests.built_in import ADAPTERS
 
 PREFIXES = {"binance_futures": "binance", "hyperliquid": "hyperliquid", "coinbase": "coinbase"}
 
@@ -35,19 +38,37 @@ class _Server(uvicorn.Server):
         yield
 
 
+class Place:
+    """An address where now this, now that application stands."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
 @dataclass
 class Platform:
     """A running platform, and a client who may read."""
 
     services: Services
     http: httpx2.AsyncClient
+    upstream: httpx2.AsyncClient
+    """The connections to the exchanges."""
     fetchers: dict[ExchangeId, Fetcher]
+    """The API's and the syncer's, so that both spend from one budget."""
     runs: dict[str, NewSyncRun]
     database: Database
     clock: Clock
     client_id: str
     simulator: str
     """The simulator's base URL."""
+    exchanges: Place
+    """What stands there."""
+    api: Place
+    controls: Controls
+    """The simulator's faults and journal."""
 
     async def get(self, path: str, **params: object) -> httpx2.Response:
         """GET with a good token."""
@@ -70,36 +91,76 @@ class Platform:
         await self.services.refresh()
         return self.runs
 
+    def stage(self, sources: Sources, controls: Controls) -> None:
+        """Let other exchanges stand where the simulator stood, and the API know nothing of those before."""
+        self.controls = controls
+        self.exchanges.app = create_simulator(sources, self.clock, controls)
+        self.fetchers.update(make_fetchers(self.upstream, self.clock, self.simulator))
+
+    async def restart(self) -> None:
+        """A new API in the place of the old one, which has only the database to know things from."""
+        self.fetchers = make_fetchers(self.upstream, self.clock, self.simulator)
+        self.api.app = create_app(self.database, self.fetchers, self.clock, ApiSettings())
+        self.services = self.api.app.state.services
+        await self.services.refresh()
+
+
+def make_fetchers(http: httpx2.AsyncClient, clock: Clock, simulator: str) -> dict[ExchangeId, Fetcher]:
+    """With budgets of their own: those that are shared through the database go by its time and not by `clock`."""
+    return {
+        exchange: Fetcher(adapter, http, clock, f"{simulator}/{PREFIXES[exchange]}")
+        for exchange, adapter in ADAPTERS.items()
+    }
+
 
 @asynccontextmanager
-async def running_platform(sources: Sources, clock: Clock, database_url: str) -> AsyncIterator[Platform]:
+async def running_platform(
+    sources: Sources, clock: Clock, database_url: str, controls: Controls | None = None
+) -> AsyncIterator[Platform]:
     """All of it, synced, while the block runs."""
+    controls = controls or Controls()
     async with AsyncExitStack() as opened:
-        simulator = await opened.enter_async_context(running_simulator(sources, clock))
-        exchanges = await opened.enter_async_context(open_http())
+        config = server_config(sources, clock, controls)
+        config.app = exchanges = Place(config.app)
+        simulator = await opened.enter_async_context(serving(config))
+        upstream = await opened.enter_async_context(open_http())
         database = Database(database_url)
         opened.push_async_callback(database.dispose)
-        fetchers = {
-            exchange: Fetcher(adapter, exchanges, clock, f"{simulator}/{PREFIXES[exchange]}")
-            for exchange, adapter in registry().items()
-        }
-        app = create_app(database, fetchers, clock, ApiSettings())
+        fetchers = make_fetchers(upstream, clock, simulator)
+        api = Place(create_app(database, fetchers, clock, ApiSettings()))
         async with database.transaction() as connection:
             client, _ = await create_client(connection, "tests", ("candles:read", "metadata:read"), clock.now_ms())
-        url = await opened.enter_async_context(serving(app))
+        # without its lifespan: the tests refresh the catalogue themselves, on their own clock
+        url = await opened.enter_async_context(
+            serving(uvicorn.Config(api, log_config=None, access_log=False, lifespan="off"))
+        )
         http = await opened.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False))
-        platform = Platform(app.state.services, http, fetchers, {}, database, clock, client.client_id, simulator)
+        platform = Platform(
+            services=api.app.state.services,
+            http=http,
+            upstream=upstream,
+            fetchers=fetchers,
+            runs={},
+            database=database,
+            clock=clock,
+            client_id=client.client_id,
+            simulator=simulator,
+            exchanges=exchanges,
+            api=api,
+            controls=controls,
+        )
         await platform.sync()
         yield platform
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
+async def serving(config: uvicorn.Config) -> AsyncIterator[str]:
+    """A server on this machine while the block runs; gives its base URL."""
+    # named as TCP, else asyncio leaves Nagle's algorithm on and each answer waits 40 ms
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         host, port = listening.getsockname()
-        # without its lifespan: the tests refresh the catalogue themselves, on their own clock
-        server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        server = _Server(config)
         serving = asyncio.create_task(server.serve([listening]))
         try:
             while not server.started and not serving.done():

@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+import uvicorn
 
 from marketdata.core.clock import ManualClock
-from marketdata.core.exchanges import registry
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.models import ExchangeId, Source
 from marketdata.simulator.app import create_app
@@ -15,17 +14,8 @@ from marketdata.store.exchanges import list_exchanges
 from marketdata.store.installation import get_source
 from marketdata.store.symbols import list_stored
 from marketdata.syncer.sync import sync_exchange
-from tests.e2e.platform import PREFIXES, serving
-
-
-class Place:
-    """An address where now this, now that server stands."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
+from tests.built_in import ADAPTERS
+from tests.e2e.platform import PREFIXES, Place, serving
 
 
 async def test_a_syncer_refuses_the_server_that_took_another_one_s_place(database: Database) -> None:
@@ -33,10 +23,13 @@ async def test_a_syncer_refuses_the_server_that_took_another_one_s_place(databas
     market = simulated(3)
     recorded = create_app(replace(simulated(4), kind="recorded"), clock)
     place = Place(create_app(market, clock))
-    async with serving(place) as url, open_http() as http:
+    async with (
+        serving(uvicorn.Config(place, log_config=None, access_log=False, lifespan="off")) as url,
+        open_http() as http,
+    ):
         fetchers = {
             exchange: Fetcher(adapter, http, clock, f"{url}/{PREFIXES[exchange]}")
-            for exchange, adapter in registry().items()
+            for exchange, adapter in ADAPTERS.items()
         }
         for fetcher in fetchers.values():
             assert (await sync_exchange(database, fetcher, clock)).outcome == "succeeded"
