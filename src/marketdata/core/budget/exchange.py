@@ -73,7 +73,7 @@ class ExchangeBudget:
         first served. Raises UpstreamRateLimited when there is no room, with the time until there will be,
         UpstreamBanned, and DatabaseUnavailable when the books have never been seen: a ban may stand in them.
         """
-        self._heed()
+        self.heed()
         if not self._waiting and self._take(weight):
             return
         began = self._clock.monotonic()
@@ -87,7 +87,7 @@ class ExchangeBudget:
                         await self._clock.sleep(max(wait_s, _SHORTEST_SLEEP_S))
                     elif self._pool is not None and self._pool.is_reachable:
                         await self._renew(self._pool, weight)
-                    self._heed()
+                    self.heed()
         finally:
             self._waiting -= weight
 
@@ -124,6 +124,20 @@ class ExchangeBudget:
         if begun is not None and self._pool is not None:
             await self._pool.silence(self._exchange, *begun)
 
+    def heed(self) -> None:
+        """Refuse during a silence, and before it is known whether there is one.
+
+        Raises UpstreamBanned and UpstreamRateLimited, which tell until when, and DatabaseUnavailable.
+        """
+        if self._pool is not None and self._known() is None:
+            raise DatabaseUnavailable("what was asked of the exchanges lately is not known before the database is")
+        self._hear()
+        now = self._clock.monotonic()
+        if left_s := self._silences.left_s("banned", now):
+            raise UpstreamBanned(self._exchange, self._clock.now_ms() + round(left_s * _MS_PER_S))
+        if left_s := self._silences.left_s("limited", now):
+            raise UpstreamRateLimited(self._exchange, left_s)
+
     def _known(self) -> Known | None:
         return None if self._pool is None else self._pool.known(self._exchange)
 
@@ -140,17 +154,6 @@ class ExchangeBudget:
         known = self._known()
         if known is not None and known.silences:
             self._silences.learn(known.silences)
-
-    def _heed(self) -> None:
-        """Ask nothing during a silence, nor before it is known whether there is one."""
-        if self._pool is not None and self._known() is None:
-            raise DatabaseUnavailable("what was asked of the exchanges lately is not known before the database is")
-        self._hear()
-        now = self._clock.monotonic()
-        if left_s := self._silences.left_s("banned", now):
-            raise UpstreamBanned(self._exchange, self._clock.now_ms() + round(left_s * _MS_PER_S))
-        if left_s := self._silences.left_s("limited", now):
-            raise UpstreamRateLimited(self._exchange, left_s)
 
     def _take(self, weight: int) -> bool:
         """Whether `weight` could be spent without asking anybody; it is then."""
