@@ -231,6 +231,7 @@ class Fetcher:
             logger.warning("%s: %s %s: %r", error, request.method, request.path, answer.body[:_HEAD_BYTES])
             if isinstance(error, UpstreamRateLimited | UpstreamBanned):
                 await self.budget.silence(error, date_ms(answer.headers))
+                self.budget.heed()  # tells until when, also where the exchange did not
             raise error
 
 
