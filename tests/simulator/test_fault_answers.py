@@ -20,7 +20,8 @@ ROUTES = ("listing", "candles")
 @pytest.fixture(params=[(exchange, route) for exchange in EXCHANGES for route in ROUTES], ids="-".join)
 def asked(request: pytest.FixtureRequest) -> tuple[str, str]:
     """An exchange and what it is asked for."""
-    return request.param  # type: ignore[no-any-return]
+    exchange, route = request.param
+    return exchange, route
 
 
 async def both(url: str, controls: Controls, asked: tuple[str, str], spec: str) -> tuple[Heard, Heard]:
