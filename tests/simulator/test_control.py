@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import pytest_asyncio
 
 from marketdata.core.clock import ManualClock
 from marketdata.simulator.controls import Controls
@@ -37,6 +38,13 @@ async def control(market: Sources, clock: ManualClock, controls: Controls) -> As
         yield client
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusing(market: Sources) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of a simulator that all tests share that change nothing."""
+    async with running_simulator(market, ManualClock(NOW_MS)) as url, httpx2.AsyncClient(base_url=url) as client:
+        yield client
+
+
 async def test_all_endpoints_are_listed_and_answer(control: httpx2.AsyncClient) -> None:
     listed = (await control.get("/_control")).json()["endpoints"]
     assert len(listed) > 10
@@ -49,6 +57,7 @@ async def test_all_endpoints_are_listed_and_answer(control: httpx2.AsyncClient) 
         assert method == "POST" or "error" not in answer.json() or "{id}" in path
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "method, path, status, says",
     [
@@ -64,13 +73,14 @@ async def test_all_endpoints_are_listed_and_answer(control: httpx2.AsyncClient) 
     ],
 )
 async def test_a_wrong_request_is_told_what_is_right(
-    control: httpx2.AsyncClient, method: str, path: str, status: int, says: str
+    refusing: httpx2.AsyncClient, method: str, path: str, status: int, says: str
 ) -> None:
-    answer = await control.request(method, path)
+    answer = await refusing.request(method, path)
     assert answer.status_code == status
     assert says in answer.json()["error"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "path, body, says",
     [
@@ -99,13 +109,13 @@ async def test_a_wrong_request_is_told_what_is_right(
     ],
 )
 async def test_a_wrong_body_is_told_and_changes_nothing(
-    control: httpx2.AsyncClient, path: str, body: bytes, says: str
+    refusing: httpx2.AsyncClient, path: str, body: bytes, says: str
 ) -> None:
-    before = (await control.get(f"/_control{path}")).json()
-    answer = await control.post(f"/_control{path}", content=body)
+    before = (await refusing.get(f"/_control{path}")).json()
+    answer = await refusing.post(f"/_control{path}", content=body)
     assert answer.status_code == 400
     assert says in answer.json()["error"]
-    assert (await control.get(f"/_control{path}")).json() == before
+    assert (await refusing.get(f"/_control{path}")).json() == before
 
 
 async def test_faults_come_and_go(control: httpx2.AsyncClient) -> None:
