@@ -53,6 +53,13 @@ async def test_broken_compression_is_refused(client: httpx2.AsyncClient, answer:
             await send(client, exchange)
 
 
+@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"[]")[:-3], b""])
+async def test_a_refusal_is_one_whatever_its_body(client: httpx2.AsyncClient, body: bytes) -> None:
+    async with fake_exchange(http(body, "429 Too Many Requests", f"{GZIP}Retry-After: 7\r\n")) as exchange:
+        answer = await send(client, exchange)
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (429, "7", b"")
+
+
 def bomb(size: int) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     zeros = bytes(1024 * 1024)

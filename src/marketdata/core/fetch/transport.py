@@ -108,13 +108,16 @@ class Transport:
                         self._exchange, f"the answer's headers are larger than {MAX_HEAD_BYTES} bytes"
                     )
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status_code, headers, await self._read(response))
+                try:
+                    return Answer(response.status_code, headers, await self._read(response))
+                except UpstreamBadData:
+                    if response.status_code == 200:
+                        raise
+                    return Answer(response.status_code, headers, b"")  # a refusal is one without its words, too
         except httpx2.ConnectTimeout as error:
             raise UpstreamTimeout(self._exchange, CONNECT_S) from error
         except (TimeoutError, httpx2.TimeoutException) as error:
             raise UpstreamTimeout(self._exchange, deadline_s) from error
-        except zlib.error as error:
-            raise UpstreamGarbled(self._exchange, "the answer's compression is broken") from error
         except httpx2.ConnectError as error:
             raise UpstreamUnavailable(self._exchange, f"cannot be reached: {why_unreachable(error)}") from error
         except httpx2.HTTPError as error:
@@ -146,11 +149,14 @@ class Transport:
         """What is packed in `chunk`, in parts of at most _STEP_BYTES: a bomb is large from its first bytes on."""
         if unpacking.eof:
             raise UpstreamGarbled(self._exchange, _GOES_ON)
-        part = unpacking.decompress(chunk, _STEP_BYTES)
-        yield part
-        while len(part) == _STEP_BYTES:  # there may be more, even if all of `chunk` is read
-            part = unpacking.decompress(unpacking.unconsumed_tail, _STEP_BYTES)
+        try:
+            part = unpacking.decompress(chunk, _STEP_BYTES)
             yield part
+            while len(part) == _STEP_BYTES:  # there may be more, even if all of `chunk` is read
+                part = unpacking.decompress(unpacking.unconsumed_tail, _STEP_BYTES)
+                yield part
+        except zlib.error as error:
+            raise UpstreamGarbled(self._exchange, "the answer's compression is broken") from error
 
 
 def why_unreachable(error: BaseException) -> str:
