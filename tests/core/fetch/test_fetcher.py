@@ -58,6 +58,14 @@ async def test_a_bad_candle_fails_the_answer(client: httpx2.AsyncClient) -> None
     assert caught.value.candle == T0
 
 
+async def test_a_candle_later_than_asked_fails_the_answer(client: httpx2.AsyncClient) -> None:
+    later = ROW.replace(b"1767225600000", b"1767232800000").replace(b"1767229199999", b"1767236399999")
+    async with fake_exchange(http(b"[" + ROW + b"," + later + b"]")) as exchange:
+        with pytest.raises(UpstreamBadData, match="later than what was asked") as caught:
+            await fetcher(client, exchange).candles(QUERY, NOW)
+    assert caught.value.candle == QUERY.end_ms
+
+
 async def silence(_writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(5)
 
@@ -345,6 +353,13 @@ async def test_the_exchange_s_clock_decides_and_is_carried_on(client: httpx2.Asy
         clock.advance(300_000)
         assert await asking.now_ms() - clock.now_ms() == 600_000
         assert len(exchange.requests) == 3
+
+
+@pytest.mark.parametrize("time_ms", [0, 1767225600, 4102444800000])
+async def test_a_clock_that_is_years_off_is_no_clock(client: httpx2.AsyncClient, time_ms: int) -> None:
+    async with fake_exchange(http(b'{"serverTime":%d}' % time_ms)) as exchange:
+        with pytest.raises(UpstreamBadData, match="clock is years off"):
+            await fetcher(client, exchange).now_ms()
 
 
 async def test_without_any_sample_of_the_time_nothing_is_guessed(client: httpx2.AsyncClient) -> None:

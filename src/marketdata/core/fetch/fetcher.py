@@ -42,6 +42,7 @@ _RETRY_AFTER_S = (0.1, 0.4)
 _HEAD_BYTES = 200
 _SHARP_TIME_S = 1.0  # a sample that took longer may be wrong by more than half a second
 _MS_PER_S = 1000
+_TIMES_MS = range(1_500_000_000_000, 4_102_444_800_000)  # 2017 to 2100; by a clock outside of it nothing can be judged
 
 
 class Fetcher:
@@ -156,6 +157,8 @@ class Fetcher:
         if spec is None:
             raise ValueError("an interval that the exchange does not offer is refused before it is asked for")
         check_candles(self.adapter.exchange, spec, answered)
+        if answered and answered[-1].open_time >= query.end_ms:  # some may precede the range, none comes after it
+            raise UpstreamBadData(self.adapter.exchange, "it is later than what was asked", answered[-1].open_time)
         for candle in answered:
             candle.is_closed = candle.close_time <= now_ms
         start_ms = query.start_ms or 0
@@ -163,7 +166,10 @@ class Fetcher:
 
     async def _sample_time(self) -> tuple[int, float]:
         def read(answer: Answer) -> int:
-            return self.adapter.parse_time(answer.headers, self._strict(answer))
+            time_ms = self.adapter.parse_time(answer.headers, self._strict(answer))
+            if time_ms not in _TIMES_MS:
+                raise UpstreamBadData(self.adapter.exchange, "its clock is years off")
+            return time_ms
 
         sent = self._clock.monotonic()
         try:
