@@ -47,12 +47,16 @@ def test_the_interval_is_an_hour() -> None:
         {"volume": "None"},
         {"quote_volume": "x"},
         {"taker_buy_volume": "-1"},
+        {"quote_volume": "1", "taker_buy_volume": "1", "taker_buy_quote_volume": "-1"},
         {"trades": -1},
         {"high": "2.4"},
         {"low": "2.1"},
         {"open": "3.11"},
         {"close": "0.9"},
         {"high": "3.1000000000000000000000001", "open": "3.1000000000000000000000002"},
+        {"high": "3.1000000000000000000000001", "close": "3.1000000000000000000000002"},
+        {"low": "1.0000000000000000000000002", "open": "1.0000000000000000000000001"},
+        {"low": "1.0000000000000000000000002", "close": "1.0000000000000000000000001"},
         {"open_time": T0 + 1},
         {"open_time": -HOUR_MS},
         {"open_time": 4102444800000, "close_time": 4102444800000 + HOUR_MS},
@@ -99,6 +103,25 @@ def test_sound_candles_pass() -> None:
     check_candles(EXCHANGE, SPEC, [])
     check_candles(EXCHANGE, SPEC, [candle(), candle(open_time=T0 + 2 * HOUR_MS, close_time=T0 + 3 * HOUR_MS, **flat)])
     check_candles(EXCHANGE, SPEC, [candle(open="-2", high="-1", low="-3", close="-2.5")])
+    check_candles(EXCHANGE, SPEC, [candle(quote_volume="1", taker_buy_volume="0.5", taker_buy_quote_volume="0")])
+
+
+@pytest.mark.parametrize("changed", [{"open": "1"}, {"open": "3.1"}, {"close": "1"}, {"close": "3.1"}])
+def test_open_and_close_may_each_be_the_lowest_or_the_highest(changed: dict[str, Any]) -> None:
+    check_candles(EXCHANGE, SPEC, [candle(**changed)])
+
+
+def test_one_candle_may_open_where_the_last_one_closed() -> None:
+    check_candles(EXCHANGE, SPEC, [candle(), candle(open_time=T0 + HOUR_MS, close_time=T0 + 2 * HOUR_MS)])
+
+
+def test_candles_may_open_from_1970_to_the_end_of_2099() -> None:
+    spec = IntervalSpec(interval=Interval.HOUR_1, token="1h", anchor=None, offset_ms=None)
+    for opens_ms in (0, 4102444799999):
+        check_candles(EXCHANGE, spec, [candle(open_time=opens_ms, close_time=opens_ms + HOUR_MS)])
+    for opens_ms in (-1, 4102444800000):
+        with pytest.raises(UpstreamBadData):
+            check_candles(EXCHANGE, spec, [candle(open_time=opens_ms, close_time=opens_ms + HOUR_MS)])
 
 
 @given(st.permutations(["1", "2", "3", "4"]))
