@@ -355,6 +355,18 @@ async def test_the_exchange_s_clock_decides_and_is_carried_on(client: httpx2.Asy
         assert len(exchange.requests) == 3
 
 
+async def test_the_exchange_s_time_is_never_ahead_however_long_the_way_to_it(client: httpx2.AsyncClient) -> None:
+    clock = ManualClock(T0)
+
+    async def after_a_while(writer: asyncio.StreamWriter) -> None:
+        clock.advance(4000)
+        await http(b'{"serverTime":%d}' % clock.now_ms())(writer)
+
+    async with fake_exchange(after_a_while) as exchange:
+        asking = Fetcher(BINANCE, client, clock, exchange.url)
+        assert await asking.now_ms() == clock.now_ms()
+
+
 @pytest.mark.parametrize("time_ms", [0, 1767225600, 4102444800000])
 async def test_a_clock_that_is_years_off_is_no_clock(client: httpx2.AsyncClient, time_ms: int) -> None:
     async with fake_exchange(http(b'{"serverTime":%d}' % time_ms)) as exchange:

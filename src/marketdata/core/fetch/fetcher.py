@@ -6,6 +6,7 @@ want the same at the same time share one call.
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
@@ -40,7 +41,7 @@ DEADLINE_S = 5.0
 _TIME_VALID_S = 600.0
 _RETRY_AFTER_S = (0.1, 0.4)
 _HEAD_BYTES = 200
-_SHARP_TIME_S = 1.0  # a sample that took longer may be wrong by more than half a second
+_SHARP_TIME_S = 1.0  # the middle of a sample that took longer may be wrong by more than half a second
 _MS_PER_S = 1000
 _TIMES_MS = range(1_500_000_000_000, 4_102_444_800_000)  # 2017 to 2100; by a clock outside of it nothing can be judged
 
@@ -76,7 +77,7 @@ class Fetcher:
         self._times: Flights[None, tuple[int, float]] = Flights()
         self._sources: Flights[None, Source] = Flights()
         self._time_sample: tuple[int, float] | None = None  # exchange time in ms, and when on the monotonic clock
-        self._time_is_sharp = False
+        self._time_doubt_s = math.inf
         self._source: tuple[Source, float] | None = None  # and when it was asked, on the monotonic clock
         self._first_trades: dict[str, int] = {}
 
@@ -121,6 +122,7 @@ class Fetcher:
     async def now_ms(self) -> int:
         """The exchange's time, epoch ms: a sample of its own clock, carried on by our monotonic one.
 
+        It is never ahead, so that no candle is taken as closed before it is: it may be behind by what the sample took.
         Raises UpstreamError when there is no sample yet and the exchange cannot be asked.
         """
         sample = self._time_sample
@@ -131,9 +133,9 @@ class Fetcher:
     def _known_time_ms(self) -> int | None:
         """The exchange's time without asking for it; None: not known to half a second."""
         sample = self._time_sample
-        if sample is None or not self._time_is_sharp:
+        if sample is None or self._time_doubt_s > _SHARP_TIME_S:
             return None
-        return sample[0] + round((self._clock.monotonic() - sample[1]) * _MS_PER_S)
+        return sample[0] + round((self._clock.monotonic() - sample[1] + self._time_doubt_s / 2) * _MS_PER_S)
 
     async def source(self, max_age_s: float = 0.0) -> Source:
         """Whose data this is: live only from the adapter's own address, else what the server there says of itself.
@@ -174,9 +176,8 @@ class Fetcher:
         sent = self._clock.monotonic()
         try:
             time_ms = await self._ask(self.adapter.time_request(), read)
-            received = self._clock.monotonic()
-            fresh = (time_ms, (sent + received) / 2)
-            self._time_is_sharp = received - sent <= _SHARP_TIME_S
+            fresh = (time_ms, self._clock.monotonic())
+            self._time_doubt_s = fresh[1] - sent
         except UpstreamError:
             sample = self._time_sample
             if sample is None:
