@@ -9,6 +9,7 @@ def test_a_booking_counts_until_just_before_its_end() -> None:
     bookings.add(2.0, 1)
     assert [bookings.active(now) for now in (0.0, 0.999, 1.0, 1.5, 2.0, 2.999, 3.0, 4.0)] == [8, 8, 6, 6, 5, 5, 0, 0]
     assert list(bookings) == []
+    assert Bookings([(1.0, 2), (3.0, 5)]).active(2.0) == 5
 
 
 def test_they_are_told_in_the_order_in_which_they_end() -> None:
