@@ -58,12 +58,15 @@ async def test_a_bad_candle_fails_the_answer(client: httpx2.AsyncClient) -> None
     assert caught.value.candle == T0
 
 
-async def test_a_candle_later_than_asked_fails_the_answer(client: httpx2.AsyncClient) -> None:
+async def test_a_candle_of_the_future_fails_the_answer(client: httpx2.AsyncClient) -> None:
     later = ROW.replace(b"1767225600000", b"1767232800000").replace(b"1767229199999", b"1767236399999")
     async with fake_exchange(http(b"[" + ROW + b"," + later + b"]")) as exchange:
-        with pytest.raises(UpstreamBadData, match="later than what was asked") as caught:
-            await fetcher(client, exchange).candles(QUERY, NOW)
-    assert caught.value.candle == QUERY.end_ms
+        asking = fetcher(client, exchange)
+        answered, inside = await asking.candles(QUERY, NOW - 60_000)  # some may be later than asked
+        assert ([len(answered), len(inside)], answered[-1].open_time) == ([2, 1], NOW)
+        with pytest.raises(UpstreamBadData, match="opens in the future") as caught:
+            await asking.candles(QUERY, NOW - 60_001)
+    assert caught.value.candle == NOW
 
 
 async def silence(_writer: asyncio.StreamWriter) -> None:

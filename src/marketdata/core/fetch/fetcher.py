@@ -43,6 +43,7 @@ _RETRY_AFTER_S = (0.1, 0.4)
 _HEAD_BYTES = 200
 _SHARP_TIME_S = 1.0  # the middle of a sample that took longer may be wrong by more than half a second
 _MS_PER_S = 1000
+_AHEAD_MS = 60_000  # an answer is that much younger than the time by which it is judged, at most
 _TIMES_MS = range(1_500_000_000_000, 4_102_444_800_000)  # 2017 to 2100; by a clock outside of it nothing can be judged
 
 
@@ -137,6 +138,11 @@ class Fetcher:
             return None
         return sample[0] + round((self._clock.monotonic() - sample[1] + self._time_doubt_s / 2) * _MS_PER_S)
 
+    @property
+    def is_on_probation(self) -> bool:
+        """Whether the exchange has been left alone and is not known to be back: it is asked one thing at a time."""
+        return self._breaker.is_open
+
     async def source(self, max_age_s: float = 0.0) -> Source:
         """Whose data this is: live only from the adapter's own address, else what the server there says of itself.
 
@@ -159,8 +165,8 @@ class Fetcher:
         if spec is None:
             raise ValueError("an interval that the exchange does not offer is refused before it is asked for")
         check_candles(self.adapter.exchange, spec, answered)
-        if answered and answered[-1].open_time >= query.end_ms:  # some may precede the range, none comes after it
-            raise UpstreamBadData(self.adapter.exchange, "it is later than what was asked", answered[-1].open_time)
+        if answered and answered[-1].open_time > now_ms + _AHEAD_MS:
+            raise UpstreamBadData(self.adapter.exchange, "it opens in the future", answered[-1].open_time)
         for candle in answered:
             candle.is_closed = candle.close_time <= now_ms
         start_ms = query.start_ms or 0
