@@ -12,7 +12,7 @@ EXAMPLES := build/examples
 SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format test-clients test-examples test-long compose-test lock clean
+.PHONY: help install demo up test check format test-clients test-examples test-long budget-test compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test-examples: $(TOOLS) ## build the example of a package that adds an exchange,
 
 test-long: $(TOOLS) ## what is worth hours now and then: thousands of examples against the simulator's truth
 	@exec $(BIN)/pytest -m long $(PYTEST_ARGS)
+
+budget-test: $(TOOLS) ## twenty times the budget while processes die, and a hundred bans; half an hour
+	@exec $(BIN)/pytest -m long -s -o faulthandler_timeout=0 tests/e2e/budget $(PYTEST_ARGS)
 
 compose-test: $(TOOLS) ## build and run the containers, ask them, break them, take them down
 	@docker compose version > /dev/null || { echo "compose-test needs Docker with Compose 2"; exit 1; }

@@ -1,5 +1,6 @@
 """Books in memory, for several processes on one clock that tests move: what the store keeps in a database."""
 
+import asyncio
 from dataclasses import dataclass
 
 from marketdata.core.budget import Ask, Held, Known, Lease, Role, Silence, SilenceKind
@@ -67,6 +68,7 @@ class Process:
         self._read()
 
     async def lease(self, _: ExchangeId, ask: Ask) -> Lease | None:
+        await asyncio.sleep(0)
         if not self._books.is_up:
             self._lose()
             raise DatabaseUnavailable("away")

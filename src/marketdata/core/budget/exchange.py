@@ -172,8 +172,9 @@ class ExchangeBudget:
         """Lease anew; when the books cannot be reached, the share is what is left."""
         self._lease = None
         counts_for_s = self._rule.counts_for_s(self.exchange_time(), self._rule.lease_s)
+        ask = Ask(self._rule, self._role, weight, self._waiting, counts_for_s)
         try:
-            self._lease = await pool.lease(self._exchange, Ask(self._rule, self._role, weight, counts_for_s))
+            self._lease = await pool.lease(self._exchange, ask)
         except DatabaseUnavailable:
             return
         if self._lease is not None and self._lease.left_at(self._clock.monotonic()) < weight:
@@ -193,11 +194,12 @@ class ExchangeBudget:
         return longest((room_s, self._pool.shares_from - now))
 
     def _wait_in_line_s(self, weight: int) -> float | None:
-        """The same behind all who wait; whenever they fill the allowance, that takes a window more."""
+        """The same behind all who wait; whenever they fill the allowance, that counts for a while."""
         most = self._most()
         windows, rest = divmod(self._waiting + weight - 1, most) if most >= weight else (0, weight - 1)
         wait_s = self._wait_s(rest + 1)
-        return None if wait_s is None else wait_s + windows * self._rule.window_s
+        counts_for_s = self._rule.counts_for_s(self.exchange_time(), 0.0 if self._pool is None else self._rule.lease_s)
+        return None if wait_s is None else wait_s + windows * counts_for_s
 
     def _sharers(self) -> int:
         """Among how many processes the allowance is shared where nobody keeps books."""

@@ -83,13 +83,16 @@ class Ask:
     role: Role
     need: int
     """Less is of no use."""
+    want: int
+    """What would be spent at once."""
     counts_for_s: float
     """For how long the lease counts from now on, whenever it is spent."""
 
     def grant(self, known: Known, now: float) -> int:
-        """How much of it can be had: a block, less at the end of the allowance; 0: not even what is needed."""
+        """How much of it can be had: a block, or a few for many; less near the end; 0: less than what it needs."""
         room = known.room(self.rule, self.role, now)
-        return min(room, max(self.need, self.rule.block)) if room >= self.need else 0
+        most = max(self.need, self.rule.block, min(self.want, self.rule.most_blocks))
+        return min(room, most) if room >= self.need else 0
 
 
 @dataclass(slots=True)

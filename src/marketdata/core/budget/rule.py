@@ -44,6 +44,8 @@ class Rule:
         """How much of it by callers of the API."""
         self.block = max(1, int(self.limit * BLOCK_SHARE))
         """How much is leased at once, or what is needed if that is more."""
+        self.most_blocks = self.limit // 4
+        """How much when many wait: enough to spare them some asking, not so much that others get nothing."""
         self.share_limit = max(0, self.limit - _UNSEEN_BLOCKS * self.block)
         """How much is shared out while nobody keeps books."""
         self.window_s = budget.window_s * size / budget.limit
