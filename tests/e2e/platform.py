@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from marketdata.api.app import create_app
 from marketdata.api.services import Services
@@ -130,10 +130,7 @@ async def running_platform(
         api = Place(create_app(database, fetchers, clock, ApiSettings()))
         async with database.transaction() as connection:
             client, _ = await create_client(connection, "tests", ("candles:read", "metadata:read"), clock.now_ms())
-        # without its lifespan: the tests refresh the catalogue themselves, on their own clock
-        url = await opened.enter_async_context(
-            serving(uvicorn.Config(api, log_config=None, access_log=False, lifespan="off"))
-        )
+        url = await opened.enter_async_context(serving(api))
         http = await opened.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False))
         platform = Platform(
             services=api.app.state.services,
@@ -154,8 +151,14 @@ async def running_platform(
 
 
 @asynccontextmanager
-async def serving(config: uvicorn.Config) -> AsyncIterator[str]:
+async def serving(app: ASGIApp | uvicorn.Config) -> AsyncIterator[str]:
     """A server on this machine while the block runs; gives its base URL."""
+    # without its lifespan: the tests refresh the catalogue themselves, on their own clock
+    config = (
+        app
+        if isinstance(app, uvicorn.Config)
+        else uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    )
     # named as TCP, else asyncio leaves Nagle's algorithm on and each answer waits 40 ms
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))

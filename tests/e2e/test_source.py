@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import uvicorn
-
 from marketdata.core.clock import ManualClock
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.models import ExchangeId, Source
@@ -24,7 +22,7 @@ async def test_a_syncer_refuses_the_server_that_took_another_one_s_place(databas
     recorded = create_app(replace(simulated(4), kind="recorded"), clock)
     place = Place(create_app(market, clock))
     async with (
-        serving(uvicorn.Config(place, log_config=None, access_log=False, lifespan="off")) as url,
+        serving(place) as url,
         open_http() as http,
     ):
         fetchers = {

@@ -93,8 +93,11 @@ class Search:
         return self._capabilities.wide_range == "oldest" and len(answered) >= window.limit
 
     async def _ask(self, windows: Sequence[Window]) -> list[tuple[Window, list[Candle], list[Candle]]]:
-        """Make calls side by side, as many as are left: what each asked, all that came, and what lies inside."""
-        windows = windows[: MAX_CALLS - self._calls]
+        """Make calls side by side, as many as are left: what each asked, all that came, and what lies inside.
+
+        Of an exchange on probation only the first, else those beside it are refused and their failure ends it, too.
+        """
+        windows = windows[: 1 if self.fetcher.is_on_probation else MAX_CALLS - self._calls]
         self._calls += len(windows)
         try:
             async with asyncio.TaskGroup() as tasks:
