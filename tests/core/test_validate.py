@@ -103,7 +103,9 @@ def test_sound_candles_pass() -> None:
     check_candles(EXCHANGE, SPEC, [])
     check_candles(EXCHANGE, SPEC, [candle(), candle(open_time=T0 + 2 * HOUR_MS, close_time=T0 + 3 * HOUR_MS, **flat)])
     check_candles(EXCHANGE, SPEC, [candle(open="-2", high="-1", low="-3", close="-2.5")])
-    check_candles(EXCHANGE, SPEC, [candle(quote_volume="1", taker_buy_volume="0.5", taker_buy_quote_volume="0")])
+    check_candles(
+        EXCHANGE, SPEC, [candle(trades=7, quote_volume="1", taker_buy_volume="0.5", taker_buy_quote_volume="0")]
+    )
 
 
 @pytest.mark.parametrize("changed", [{"open": "1"}, {"open": "3.1"}, {"close": "1"}, {"close": "3.1"}])
@@ -120,7 +122,7 @@ def test_candles_may_open_from_1970_to_the_end_of_2099() -> None:
     for opens_ms in (0, 4102444799999):
         check_candles(EXCHANGE, spec, [candle(open_time=opens_ms, close_time=opens_ms + HOUR_MS)])
     for opens_ms in (-1, 4102444800000):
-        with pytest.raises(UpstreamBadData):
+        with pytest.raises(UpstreamBadData, match="grid"):
             check_candles(EXCHANGE, spec, [candle(open_time=opens_ms, close_time=opens_ms + HOUR_MS)])
 
 
