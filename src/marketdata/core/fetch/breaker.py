@@ -39,8 +39,8 @@ class Breaker:
         self._chance = chance
         self._failures = 0
         self._last: UpstreamError | None = None
-        self._rest_s = 0.0
-        self._rests_until = 0.0
+        self._rest_s: float  # set, like its end, when it opens
+        self._rests_until: float
         self._is_probing = False
 
     @property
