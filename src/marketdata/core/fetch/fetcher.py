@@ -29,7 +29,7 @@ from marketdata.core.fetch.breaker import Breaker
 from marketdata.core.fetch.flight import Flights
 from marketdata.core.fetch.retry import RetryBudget, is_worth_retrying
 from marketdata.core.fetch.transport import Answer, Transport
-from marketdata.core.models import DAY_MS, Candle, Interval, Kind, Listing, Source
+from marketdata.core.models import DAY_MS, MINUTE_MS, Candle, Interval, Kind, Listing, Source
 from marketdata.core.validate import check_candles
 from marketdata.core.wire import refuse_repeated_keys
 
@@ -74,7 +74,7 @@ class Fetcher:
         self._transport = Transport(adapter.exchange, http)
         self._breaker = Breaker(adapter.exchange, clock, self._chance)
         self._retries = RetryBudget()
-        self._candles: Flights[CandleQuery, tuple[list[Candle], list[Candle]]] = Flights()
+        self._candles: Flights[tuple[CandleQuery, int], tuple[list[Candle], list[Candle]]] = Flights()
         self._times: Flights[None, tuple[int, float]] = Flights()
         self._sources: Flights[None, Source] = Flights()
         self._time_sample: tuple[int, float] | None = None  # exchange time in ms, and when on the monotonic clock
@@ -103,7 +103,8 @@ class Fetcher:
         `now_ms`: the exchange's time, by which they are closed or not. The candles may be shared with others who asked
         the same: they are not to be changed. Raises UpstreamError.
         """
-        return await self._candles.join(query, lambda: self._ask_candles(query, now_ms))
+        # in the next minute another candle may have closed, which is still forming in what was asked before
+        return await self._candles.join((query, now_ms // MINUTE_MS), lambda: self._ask_candles(query, now_ms))
 
     async def first_traded_ms(self, exchange_symbol: str, now_ms: int) -> int | None:
         """When the first day opened on which an instrument traded, epoch ms; None: it never did.
