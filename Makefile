@@ -4,17 +4,19 @@ PORT :=
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
 MODULES ?=
+SECONDS := 60
 
 BIN := .venv/bin
 PRODUCT := .venv/.product
 TOOLS := .venv/.tools
 CLIENTS := .venv-clients/.clients
+FUZZ := .venv-fuzz/.fuzz
 MUTANTS := .venv-mutants/.mutants
 EXAMPLES := build/examples
 SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format test-clients test-examples test-long budget-test mutants compose-test lock clean
+.PHONY: help install demo up test check format test-clients test-examples test-long budget-test mutants fuzz-parsers compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +61,9 @@ budget-test: $(TOOLS) ## twenty times the budget while processes die, and a hund
 mutants: $(TOOLS) $(MUTANTS) ## plant faults in the core and list those that its tests miss; half an hour, less with MODULES="paging validate"
 	@PYTHONPATH=src:$$(echo .venv-mutants/lib/python*/site-packages) exec $(BIN)/python -m tests.mutants $(MODULES)
 
+fuzz-parsers: $(TOOLS) $(FUZZ) ## feed the readers of exchanges' answers with damaged ones, each for SECONDS=60; on Linux
+	@PYTHONPATH=src:$$(echo .venv-fuzz/lib/python*/site-packages) exec $(BIN)/python -m tests.fuzz.run $(SECONDS)
+
 compose-test: $(TOOLS) ## build and run the containers, ask them, break them, take them down
 	@docker compose version > /dev/null || { echo "compose-test needs Docker with Compose 2"; exit 1; }
 	@exec $(BIN)/pytest -m compose -s tests/compose $(PYTEST_ARGS)
@@ -67,7 +72,7 @@ lock: ## choose the newest versions that fit and write requirements/*.txt anew
 	@scripts/lock "$${PYTHON:-$$(scripts/find-python)}" --upgrade $(LOCK_ARGS)
 
 clean: ## remove what make made; data directories stay
-	rm -rf .venv .venv-clients .venv-mutants .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .venv-mutants .venv-fuzz .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 $(PRODUCT): requirements/all.txt requirements/build.txt pyproject.toml scripts/install
@@ -83,6 +88,11 @@ $(TOOLS): requirements/dev.txt $(PRODUCT)
 $(CLIENTS): requirements/clients.txt | $(PRODUCT)
 	@echo "Setting up .venv-clients (a minute, once)"
 	@VENV=.venv-clients scripts/install $(BIN)/python clients
+	@touch $@
+
+$(FUZZ): requirements/fuzz.txt | $(PRODUCT)
+	@echo "Setting up .venv-fuzz (a minute, once)"
+	@VENV=.venv-fuzz scripts/install $(BIN)/python fuzz
 	@touch $@
 
 $(MUTANTS): requirements/mutants.txt | $(PRODUCT)
