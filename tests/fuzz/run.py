@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing with atheris, which `make fuzz-parsers` installs in an environment of its own.
 
-What is worth keeping of the inputs gathers in `build/fuzz`; an input that shows a defect is left there and its path told.
+Inputs worth keeping gather in `build/fuzz`; one that shows a defect is left beside them, and its path told.
 
 usage: python -m tests.fuzz.run SECONDS [TARGET …]     (all of them, one after the other)
 """
