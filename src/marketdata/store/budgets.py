@@ -16,7 +16,6 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marketdata.core.budget import Ask, Held, Known, Lease, Role, Silence, SilenceKind
-from marketdata.core.budget.bookings import Bookings
 from marketdata.core.clock import Clock
 from marketdata.core.errors import DatabaseUnavailable
 from marketdata.core.models import ExchangeId
@@ -32,6 +31,7 @@ from marketdata.store.bookings import (
 )
 from marketdata.store.engine import Database
 from marketdata.store.listen import Listener, listen
+from marketdata.store.unwritten import Unwritten
 
 logger = logging.getLogger(__name__)
 
@@ -53,57 +53,14 @@ _DEADLINE_S: Final = 3.0
 _CONNECT_S: Final = 5.0
 _RETRY_S: Final = 0.5
 _FIRST_TRIES: Final = 3
-"""How often the books are tried to be seen before a service starts without them."""
+_FIRST_S: Final = 3.0
+"""How often, and how long, the books are tried to be seen before a service starts without them."""
 
-_CONNECTIONS: Final = 3
+_CONNECTIONS: Final = 5
 _PRESENCE_LOOKS: Final = 10
 """A process counts for so many looks after it was last seen: a server that stops ends its connections one by one."""
 
 _CHANNEL: Final = "marketdata_silence"
-
-
-class _Unwritten:
-    """What this process has still to write into the books of one exchange."""
-
-    def __init__(self) -> None:
-        self.lease: Lease | None = None
-        """The last one; what was not spent of it is given back when it has ended."""
-        self.spent: defaultdict[Role, Bookings] = defaultdict(Bookings)
-        """Without a lease."""
-        self.reported: tuple[int, float] | None = None
-        """What the exchange says was used, and until when that counts."""
-        self.silences: dict[SilenceKind, Silence] = {}
-
-    def is_due(self, now: float) -> bool:
-        """Whether there is something to write."""
-        return bool(self._has_ended(now) or self.spent or self.reported or self.silences)
-
-    def take_due(self, now: float) -> "_Unwritten":
-        """All that is to be written, which is no longer held here."""
-        due = _Unwritten()
-        if self._has_ended(now):
-            due.lease, self.lease = self.lease, None
-        due.spent, self.spent = self.spent, due.spent
-        due.reported, self.reported = self.reported, None
-        due.silences, self.silences = self.silences, due.silences
-        return due
-
-    def put_back(self, due: "_Unwritten") -> None:
-        """What could not be written; what has come since is newer."""
-        self.lease = self.lease or due.lease
-        for role, spent in due.spent.items():
-            for ends_at, weight in spent:
-                self.spent[role].add(ends_at, weight)
-        self.reported = self.reported or due.reported
-        self.silences = due.silences | self.silences
-
-    def end_lease(self) -> None:
-        """Nothing more is spent from the lease."""
-        if self.lease is not None:
-            self.lease.spend_before = 0.0
-
-    def _has_ended(self, now: float) -> bool:
-        return self.lease is not None and now >= self.lease.spend_before
 
 
 class SharedBudgets:
@@ -117,7 +74,7 @@ class SharedBudgets:
         self._leases_from: float | None = None  # None: the database is away
         self._shares_from = inf
         self._present: deque[int] = deque([1], maxlen=_PRESENCE_LOOKS)
-        self._unwritten: defaultdict[ExchangeId, _Unwritten] = defaultdict(_Unwritten)
+        self._unwritten: defaultdict[ExchangeId, Unwritten] = defaultdict(Unwritten)
         self._writing: defaultdict[ExchangeId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.has_looked = asyncio.Event()
         """Set once it has tried to see the books, in vain or not."""
@@ -248,7 +205,7 @@ class SharedBudgets:
                 self._lose(error, is_sure=self._clock.monotonic() - began < deadline_s)
             raise
 
-    async def _write_down(self, connection: AsyncConnection, exchange: ExchangeId, due: _Unwritten) -> None:
+    async def _write_down(self, connection: AsyncConnection, exchange: ExchangeId, due: Unwritten) -> None:
         now = self._clock.monotonic()
         if due.lease is not None:
             await give_back(connection, due.lease.id, due.lease.spent)
@@ -279,7 +236,9 @@ async def open_budgets(url: str, clock: Clock) -> AsyncIterator[SharedBudgets]:
     budgets = SharedBudgets(database, clock)
     following = asyncio.create_task(budgets.follow(url))
     try:
-        await budgets.has_looked.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_S):
+                await budgets.has_looked.wait()
         yield budgets
     finally:
         following.cancel()
