@@ -26,11 +26,13 @@ def test_four_fifths_of_the_limit_a_tenth_of_it_for_the_syncer(
 def test_the_smallest_limit_still_lets_one_through() -> None:
     rule = Rule(Budget(limit=1, window_s=1, window="sliding"))
     assert (rule.limit, rule.api_limit, rule.block) == (1, 1, 1)
+    assert rule.share_limit == 0  # but none without books: it cannot be divided
 
 
 def test_a_call_may_be_late_by_its_deadline_or_a_twelfth_of_a_short_window() -> None:
     assert [rule.arrival_s for rule in (BINANCE, HYPERLIQUID, COINBASE)] == [5, 5, 0]
     assert Rule(Budget(limit=40, window_s=3, window="sliding")).arrival_s == 0.25
+    assert Rule(Budget(limit=40, window_s=3600, window="sliding")).arrival_s == 5
     assert [rule.lease_s for rule in (BINANCE, HYPERLIQUID)] == [1, 1]
     assert COINBASE.lease_s == pytest.approx(0.3)
     assert [rule.patience_s for rule in (BINANCE, HYPERLIQUID, COINBASE)] == [0, 0, 2]
@@ -68,7 +70,8 @@ def test_in_a_minute_of_the_clock_it_counts_to_the_end_and_near_the_border_to_th
     "into_ms,age_s,counts_for_s",
     [
         (30_000, 1, 30.5),
-        (1500, 0.999, 59.0),  # sent in this minute
+        (700, 0.1, 59.8),  # sent in this minute
+        (1500, 0.999, 59.0),
         (1500, 1.001, None),  # sent, perhaps, in the last one
         (59_499, 0, 1.001),
         (59_500, 0, None),  # the minute may be over by now
