@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import signal
 import socket
@@ -81,7 +80,7 @@ class Service:
     def kill(self, number: int = signal.SIGKILL) -> None:
         self.hang_up()
         if self.process is not None:
-            os.kill(self.process.pid, number)
+            self.process.send_signal(number)
             self.process.wait()
             self.process = None
 
