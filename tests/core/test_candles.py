@@ -53,9 +53,15 @@ class SeriesFetcher(Fetcher):
         self.rows = rows
         self.calls: list[CandleQuery] = []
         self.time_ms = now_ms
+        self.traded_ms: int | None = None
 
     async def now_ms(self) -> int:
         return self.time_ms
+
+    async def first_traded_ms(self, exchange_symbol: str, now_ms: int) -> int | None:
+        if self.traded_ms is not None:
+            return self.traded_ms
+        return await super().first_traded_ms(exchange_symbol, now_ms)
 
     async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
         self.calls.append(query)
@@ -224,6 +230,7 @@ def test_a_start_at_the_end_of_time_is_an_empty_range() -> None:
 
 def test_a_young_instrument_has_lost_nothing() -> None:
     fetcher = SeriesFetcher("hyperliquid", series([True] * 1001, first_ms=T0 + 8000 * MINUTE_MS))
+    fetcher.traded_ms = (T0 + 8000 * MINUTE_MS) // DAY_MS * DAY_MS
     page = asyncio.run(get_candles(fetcher, ask(10, T0)))
     assert page.candles[0].open_time == T0 + 8000 * MINUTE_MS
     assert page.complete
@@ -233,8 +240,19 @@ def test_a_young_instrument_has_lost_nothing() -> None:
 @pytest.mark.parametrize("missing,is_lost", [(0, True), (50, True), (51, False)])
 def test_the_oldest_that_is_kept_may_be_missing(missing: int, is_lost: bool) -> None:  # noqa: FBT001
     kept = series([True] * (5000 - missing), first_ms=(NOW // MINUTE_MS - 4999 + missing) * MINUTE_MS)
-    page = asyncio.run(get_candles(SeriesFetcher("hyperliquid", kept), ask(5000, T0)))
+    fetcher = SeriesFetcher("hyperliquid", kept)
+    fetcher.traded_ms = kept[0].open_time // DAY_MS * DAY_MS  # it may be young
+    page = asyncio.run(get_candles(fetcher, ask(5000, T0)))
     assert page.complete is not is_lost
+
+
+def test_an_outage_at_the_far_end_of_what_is_kept_hides_no_loss() -> None:
+    kept = series([True] * 3000, first_ms=(NOW // MINUTE_MS - 2999) * MINUTE_MS)
+    fetcher = SeriesFetcher("hyperliquid", kept)
+    fetcher.traded_ms = T0 - 100 * DAY_MS
+    page = asyncio.run(get_candles(fetcher, ask(5000, T0)))
+    assert not page.complete
+    assert [(one.code, one.start, one.end) for one in page.warnings] == [("no-longer-served", T0, kept[0].open_time)]
 
 
 def test_a_search_for_the_newest_is_bounded_and_says_so() -> None:

@@ -102,7 +102,6 @@ def test_sound_candles_pass() -> None:
     flat = {"open": "1.0", "high": "1", "low": "1.00", "close": "1"}
     check_candles(EXCHANGE, SPEC, [])
     check_candles(EXCHANGE, SPEC, [candle(), candle(open_time=T0 + 2 * HOUR_MS, close_time=T0 + 3 * HOUR_MS, **flat)])
-    check_candles(EXCHANGE, SPEC, [candle(open="-2", high="-1", low="-3", close="-2.5")])
     check_candles(
         EXCHANGE, SPEC, [candle(trades=7, quote_volume="1", taker_buy_volume="0.5", taker_buy_quote_volume="0")]
     )

@@ -15,7 +15,7 @@ MarketDataError
 │   ├── UpstreamTimeout       no whole answer within the deadline
 │   ├── UpstreamUnavailable   cannot be reached, or says that it is down (`retry_after_s`)
 │   ├── UpstreamRateLimited   asked too much (`retry_after_s`)
-│   ├── UpstreamBanned        this address is banned for a while (`until_ms`)
+│   ├── UpstreamBanned        this address is banned for a while (`until_ms`, `retry_after_s`)
 │   └── UpstreamBlocked       this address or region is not served at all
 └── StoreError                the database
     ├── DatabaseUnavailable   cannot be reached or did not answer in time
@@ -156,10 +156,11 @@ class UpstreamBanned(UpstreamError):
 
     code = "upstream-banned"
 
-    def __init__(self, exchange: ExchangeId, until_ms: int | None) -> None:
-        """`until_ms`: end of the ban, epoch ms, where the exchange said it."""
+    def __init__(self, exchange: ExchangeId, until_ms: int | None, retry_after_s: float | None = None) -> None:
+        """`until_ms`: end of the ban, epoch ms, or `retry_after_s`, how long it takes; where the exchange said it."""
         super().__init__(exchange, "has banned this address for a while")
         self.until_ms = until_ms
+        self.retry_after_s = retry_after_s
 
 
 class UpstreamBlocked(UpstreamError):

@@ -11,7 +11,7 @@ from marketdata.core.errors import UpstreamBadData
 from marketdata.core.models import Candle, ExchangeId, IntervalSpec
 from marketdata.core.paging import is_aligned
 
-_PRICES = re.compile(r"(?:-?[0-9]{1,100}(?:\.[0-9]{1,400})?,){4}")
+_PRICES = re.compile(r"(?:[0-9]{1,100}(?:\.[0-9]{1,400})?,){4}")
 _AMOUNTS = tuple(re.compile(rf"(?:[0-9]{{1,100}}(?:\.[0-9]{{1,400}})?,){{{count}}}") for count in range(5))
 """One look at all of a candle's numbers, by how many of them there are: a comma in one would make one more."""
 

@@ -164,9 +164,9 @@ class Control:
     async def _set_clock(self, request: Request) -> object:
         change = msgspec.json.decode(await request.body(), type=_ClockChange)
         try:
-            if change.now_ms is not None:
-                self._clock.set(change.now_ms)
-            self._clock.advance(change.advance_ms)
+            now_ms = self._clock.now_ms() if change.now_ms is None else change.now_ms
+            if change.now_ms is not None or change.advance_ms:
+                self._clock.set(now_ms + change.advance_ms)  # in one step: what is wrong changes nothing
         except ValueError as error:
             raise _WrongRequestError(str(error)) from None
         if change.rate is not None:

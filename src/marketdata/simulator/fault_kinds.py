@@ -8,11 +8,6 @@ from marketdata.simulator.answers import Answer
 from marketdata.simulator.fault_scene import Scene
 from marketdata.simulator.wire import Wire
 
-type Spoil = Callable[[Scene], Answer | None]
-"""Gives another answer to send in order; None where the right one has no place for the fault."""
-type Play = Callable[[Scene, Wire], Awaitable[None]]
-"""Answers on the wire itself."""
-
 
 @dataclass(frozen=True, slots=True)
 class Kind:

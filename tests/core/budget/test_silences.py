@@ -75,3 +75,16 @@ def test_what_others_were_told_is_kept_too_where_it_is_longer() -> None:
     silences.learn({"banned": Silence(130.0, 50.0)})
     assert silences.left_s("banned", 0.0) == 130
     assert silences.begin(limited(), 30.0, T0, T0) == ("limited", Silence(70.0, 40.0))  # twice what the others had
+
+
+def test_an_absurd_time_is_not_believed() -> None:
+    begun = Silences().begin(limited(999_999), 0.0, T0, T0)
+    assert begun == ("limited", Silence(900.0, 900.0))
+    begun = Silences().begin(UpstreamBanned(NAME, 9_999_999_999_999), 0.0, T0, T0)
+    assert begun == ("banned", Silence(259_200.0, 259_200.0))
+    begun = Silences().begin(UpstreamBanned(NAME, None, 999_999), 0.0, T0, T0)
+    assert begun == ("banned", Silence(259_200.0, 259_200.0))
+
+
+def test_a_ban_may_tell_how_long_it_takes_instead_of_until_when() -> None:
+    assert Silences().begin(UpstreamBanned(NAME, None, 30), 0.0, T0, T0) == ("banned", Silence(30.0, 30.0))

@@ -175,7 +175,9 @@ def test_what_is_not_klines_is_bad_data(body: bytes) -> None:
         (302, b"", UpstreamFailure),
         (400, b'{"code":-1,"msg":"caf\xe9"}', UpstreamFailure),
         (429, b'{"code":' + b"[" * 100_000, UpstreamRateLimited),
-        (200, b'{"code":', UpstreamUnavailable),
+        (200, b' {"msg":"Invalid symbol.","code":-1121}', UpstreamRefused),
+        (429, b'{"code":-1003,"msg":"Way too many requests; IP banned until 1767225600000."}', UpstreamBanned),
+        (418, b"<html>", UpstreamBanned),
     ],
 )
 def test_failures_have_names(status: int, body: bytes, kind: type[Exception]) -> None:

@@ -152,3 +152,18 @@ def test_size_decimals_that_no_token_has_are_refused(size_decimals: int) -> None
     meta = b'[{"universe":[{"name":"X","szDecimals":%d}]}]' % size_decimals
     listing = ADAPTER.parse_listing([meta, b'{"universe":[],"tokens":[]}'], {})
     assert [refusal.reason for refusal in listing.refused] == ["its szDecimals is not one of 0 to 18"]
+
+
+def test_a_token_that_cannot_be_read_takes_only_its_pairs_along(sample: Callable[[str], bytes]) -> None:
+    spot = msgspec.json.decode(sample("hyperliquid/spotMeta.json"))
+    next(token for token in spot["tokens"] if token["name"] == "PURR")["szDecimals"] = None
+    bodies = [sample("hyperliquid/allPerpMetas.json"), msgspec.json.encode(spot)]
+    listing = ADAPTER.parse_listing(bodies, {})
+    assert {refusal.exchange_symbol for refusal in listing.refused} == {"lost:GOLD?", "@300", "PURR/USDC"}
+    assert {"BTC", "@107"} <= {one.exchange_symbol for one in listing.instruments}
+
+
+def test_a_row_without_a_name_is_refused() -> None:
+    meta = b'[{"universe":[{"name":"","szDecimals":2}]}]'
+    listing = ADAPTER.parse_listing([meta, b'{"universe":[],"tokens":[]}'], {})
+    assert [refusal.reason for refusal in listing.refused] == ["its symbol, its base or its quote asset is empty"]

@@ -97,6 +97,30 @@ def test_what_says_nothing_about_health_changes_nothing(breaker: Breaker, error:
     assert breaker.is_open
 
 
+def test_a_probe_that_brings_bad_data_begins_the_rest_anew(breaker: Breaker, clock: ManualClock) -> None:
+    fail(breaker, times=FAILURES_TO_OPEN)
+    clock.advance(5000)
+    fail(breaker, UpstreamBadData(X, "a page in its place"))
+    assert is_refused(breaker) == 10.0
+    clock.advance(10_000)
+    fail(breaker, UpstreamRateLimited(X, 1))  # nothing was asked
+    with pytest.raises(UpstreamRefused), breaker.watch():
+        raise UpstreamRefused(X, "unknown coin")
+    assert not breaker.is_open
+
+
+def test_looking_whether_calls_may_be_made_takes_no_probe(breaker: Breaker, clock: ManualClock) -> None:
+    breaker.check()
+    fail(breaker, times=FAILURES_TO_OPEN)
+    with pytest.raises(UpstreamUnavailable):
+        breaker.check()
+    clock.advance(5000)
+    breaker.check()
+    with breaker.watch(), pytest.raises(UpstreamUnavailable):
+        breaker.check()
+    breaker.check()
+
+
 def test_what_does_not_prove_health_does_not_close_it(breaker: Breaker) -> None:
     fail(breaker, times=FAILURES_TO_OPEN - 1)
     with breaker.watch(proves_health=False):

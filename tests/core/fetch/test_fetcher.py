@@ -20,6 +20,7 @@ from marketdata.core.errors import (
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.exchanges.adapter import CandleQuery
 from marketdata.core.fetch import Fetcher, open_http
+from marketdata.core.fetch.transport import MAX_AT_ONCE
 from marketdata.core.models import DAY_MS, Interval, Source
 from tests.fake_exchange import Answer, FakeExchange, fake_exchange, http
 
@@ -247,10 +248,14 @@ async def test_the_first_traded_day_is_asked_once_and_remembered(client: httpx2.
         assert len(exchange.requests) == 1
 
 
-async def test_while_an_instrument_has_not_traded_its_first_day_is_asked_for_again(client: httpx2.AsyncClient) -> None:
+async def test_that_an_instrument_has_not_traded_is_believed_for_some_minutes(client: httpx2.AsyncClient) -> None:
+    clock = ManualClock(T0)
     async with fake_exchange(http(b"[]")) as exchange:
-        asking = Fetcher(get_adapter("hyperliquid"), client, ManualClock(T0), exchange.url)
-        assert [await asking.first_traded_ms("X", 4 * DAY_MS) for _ in range(2)] == [None, None]
+        asking = Fetcher(get_adapter("hyperliquid"), client, clock, exchange.url)
+        assert [await asking.first_traded_ms("X", 4 * DAY_MS) for _ in range(9)] == [None] * 9
+        assert len(exchange.requests) == 1
+        clock.advance(600_000)
+        assert await asking.first_traded_ms("X", 4 * DAY_MS) is None
         assert len(exchange.requests) == 2
 
 
@@ -350,12 +355,46 @@ async def test_the_exchange_s_clock_decides_and_is_carried_on(client: httpx2.Asy
         clock.advance(1234)
         assert await asking.now_ms() == T0 + 601_234
         assert len(exchange.requests) == 1
-        clock.advance(700_000)  # a new sample is due, and the exchange does not answer: the old one is carried on
+        clock.advance(
+            700_000
+        )  # a new sample is due, for which nobody waits; the exchange fails: the old one is carried on
         assert await asking.now_ms() - clock.now_ms() == 600_000
-        assert len(exchange.requests) == 3  # asked again once
-        clock.advance(300_000)
+        await settled(exchange, 3)  # asked again once
         assert await asking.now_ms() - clock.now_ms() == 600_000
-        assert len(exchange.requests) == 3
+        clock.advance(61_000)
+        assert await asking.now_ms() - clock.now_ms() == 600_000
+        await settled(exchange, 4)
+
+
+class SleepingClock(ManualClock):
+    """A clock of a machine that can sleep: its monotonic time then stands still."""
+
+    slept_ms = 0
+
+    def sleep_through(self, ms: int) -> None:
+        self.slept_ms += ms
+        self.advance(ms)
+
+    def monotonic(self) -> float:
+        return super().monotonic() - self.slept_ms / 1000
+
+
+async def settled(exchange: FakeExchange, requests: int) -> None:
+    async with asyncio.timeout(5):
+        while len(exchange.requests) < requests:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert len(exchange.requests) >= requests
+
+
+async def test_a_clock_that_stood_still_while_the_machine_slept_is_noticed(client: httpx2.AsyncClient) -> None:
+    clock = SleepingClock(T0)
+    async with fake_exchange(http(b'{"serverTime":1767225600000}'), http(b'{"serverTime":1767254400000}')) as exchange:
+        asking = Fetcher(BINANCE, client, clock, exchange.url)
+        assert await asking.now_ms() == T0
+        clock.sleep_through(8 * 3_600_000)
+        assert await asking.now_ms() == T0 + 8 * 3_600_000
+        assert len(exchange.requests) == 2
 
 
 async def test_the_exchange_s_time_is_never_ahead_however_long_the_way_to_it(client: httpx2.AsyncClient) -> None:
@@ -425,3 +464,50 @@ async def test_a_listing_is_all_parts_or_nothing(client: httpx2.AsyncClient) -> 
         listing = await Fetcher(hyperliquid, client, SystemClock(), exchange.url).listing({})
     assert listing.instruments == ()
     assert len(exchange.requests) == 2
+
+
+def many(count: int) -> list[CandleQuery]:
+    return [replace(QUERY, exchange_symbol=f"X{number}USDT") for number in range(count)]
+
+
+@pytest.mark.parametrize("body", [b'{"code":-1003,"msg":"x"}', None])
+async def test_nobody_who_waits_for_a_place_asks_during_a_ban(client: httpx2.AsyncClient, body: bytes | None) -> None:
+    told_at = 0.0
+    late = 0
+
+    async def banned(writer: asyncio.StreamWriter) -> None:
+        nonlocal told_at, late
+        if told_at:
+            late += asyncio.get_running_loop().time() > told_at + 0.1
+        await asyncio.sleep(0.3)
+        told_at = told_at or asyncio.get_running_loop().time()
+        writer.write(b"HTTP/1.1 418 I'm a teapot\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n")
+        writer.write(body or b"{")  # its body breaks off
+        await writer.drain()
+
+    async with fake_exchange(banned) as exchange:
+        asking = fetcher(client, exchange, deadline_s=5.0)
+        outcomes = await asyncio.gather(*[asking.candles(one, NOW) for one in many(100)], return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {UpstreamBanned}
+        assert asking.budget.banned_until_ms is not None
+    assert (len(exchange.requests), late) == (MAX_AT_ONCE, 0)
+
+
+async def test_our_own_queue_is_not_taken_for_an_exchange_that_is_down(client: httpx2.AsyncClient) -> None:
+    async def slowly(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.5)
+        await http(b"[]")(writer)
+
+    async with fake_exchange(slowly) as exchange:
+        asking = fetcher(client, exchange, deadline_s=5.0)
+        outcomes = await asyncio.gather(*[asking.candles(one, NOW) for one in many(300)], return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {tuple, UpstreamRateLimited}
+        assert sum(isinstance(outcome, tuple) for outcome in outcomes) == len(exchange.requests) > MAX_AT_ONCE
+        assert not asking.is_on_probation
+        assert asking.budget.used == 2 * len(exchange.requests)  # nothing is booked for what was not sent
+
+
+async def test_more_rows_than_an_exchange_gives_are_not_read(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(http(b"[" + b",".join([ROW] * 6000) + b"]")) as exchange:
+        with pytest.raises(UpstreamBadData, match="larger than 384000 bytes"):
+            await fetcher(client, exchange).candles(QUERY, NOW)

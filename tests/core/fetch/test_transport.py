@@ -3,14 +3,22 @@ import gzip
 import socket
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
 
-from marketdata.core.errors import UpstreamBadData, UpstreamGarbled, UpstreamUnavailable
+from marketdata.core.errors import UpstreamBadData, UpstreamGarbled, UpstreamRateLimited, UpstreamUnavailable
 from marketdata.core.exchanges.adapter import Request
 from marketdata.core.fetch import is_answering, open_http
-from marketdata.core.fetch.transport import MAX_BODY_BYTES, MAX_HEAD_BYTES, Answer, Transport, why_unreachable
+from marketdata.core.fetch.transport import (
+    MAX_AT_ONCE,
+    MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
+    Answer,
+    Transport,
+    why_unreachable,
+)
 from marketdata.core.models import ExchangeId
 from tests.fake_exchange import Answer as Answering
 from tests.fake_exchange import FakeExchange, fake_exchange, http
@@ -131,19 +139,51 @@ def test_a_name_that_nobody_knows_is_told_apart_without_naming_it() -> None:
     assert why_unreachable(OSError("secret.example")) == "OSError"
 
 
-async def test_calls_beyond_what_may_be_on_its_way_wait_their_turn(client: httpx2.AsyncClient) -> None:
-    at_once, most = 0, 0
+async def test_there_are_so_many_places_and_no_more(client: httpx2.AsyncClient) -> None:
+    transport = Transport(ExchangeId("x"), client)
+    at_once = most = 0
 
-    async def slowly(writer: asyncio.StreamWriter) -> None:
+    async def take() -> None:
         nonlocal at_once, most
-        at_once += 1
-        most = max(most, at_once)
-        await asyncio.sleep(0.05)
-        at_once -= 1
-        await http(b"[]")(writer)
+        async with transport.place():
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.01)
+            at_once -= 1
 
-    async with fake_exchange(slowly) as exchange:
-        transport = Transport(ExchangeId("x"), client)
-        await asyncio.gather(*[transport.send(exchange.url, ANY, 3.0) for _ in range(40)])
-    assert len(exchange.requests) == 40
-    assert most == 16
+    await asyncio.gather(*[take() for _ in range(3 * MAX_AT_ONCE)])
+    assert most == MAX_AT_ONCE
+
+
+async def test_a_place_is_not_waited_for_for_long(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketdata.core.fetch.transport.PLACE_S", 0.05)
+    transport = Transport(ExchangeId("x"), client)
+    async with AsyncExitStack() as places:
+        for _ in range(MAX_AT_ONCE):
+            await places.enter_async_context(transport.place())
+        with pytest.raises(UpstreamRateLimited):
+            async with transport.place():
+                pytest.fail("there was one more")
+    async with transport.place():  # they are given back
+        pass
+
+
+async def cut_off(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 418 I'm a teapot\r\nContent-Length: 1000\r\nRetry-After: 9\r\n\r\n{")
+
+
+async def never_ending(writer: asyncio.StreamWriter) -> None:
+    await cut_off(writer)
+    await writer.drain()
+    await asyncio.sleep(2)
+
+
+async def with_large_headers(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\nRetry-After: 9\r\nX: %s\r\n\r\n" % (b"x" * 20_000))
+
+
+@pytest.mark.parametrize("answer", [cut_off, never_ending, with_large_headers])
+async def test_a_ban_is_one_however_its_answer_goes_on(client: httpx2.AsyncClient, answer: Answering) -> None:
+    async with fake_exchange(answer) as exchange:
+        told = await send(client, exchange)
+    assert (told.status, told.headers["retry-after"], told.body) == (418, "9", b"")

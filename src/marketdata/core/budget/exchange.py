@@ -81,6 +81,7 @@ class ExchangeBudget:
         self._waiting += weight
         try:
             async with self._turn:
+                self.heed()  # it may have begun while this caller stood in line
                 while not self._take(weight):
                     wait_s = self._check_patience(self._wait_s(weight), began)
                     if wait_s:

@@ -16,6 +16,10 @@ MEMORY_S = 60.0
 UNTOLD_BAN_S = 120.0
 """After a ban that does not say until when: Binance's shortest."""
 
+LONGEST_LIMIT_S = 900.0
+LONGEST_BAN_S = 3 * 86_400.0
+"""What is believed at most: Binance's longest ban, and for a refusal more than any exchange asks for."""
+
 _MS_PER_S = 1000
 
 
@@ -60,7 +64,7 @@ class Silences:
 
     def _limit_s(self, error: UpstreamRateLimited, now: float) -> float:
         if error.retry_after_s:
-            return error.retry_after_s
+            return min(error.retry_after_s, LONGEST_LIMIT_S)
         last = self._kept.get("limited")
         if last is None or now >= last.until + MEMORY_S:
             return FIRST_SILENCE_S
@@ -70,6 +74,7 @@ class Silences:
 
 def _ban_s(error: UpstreamBanned, exchange_ms: int | None, local_ms: int) -> float:
     if error.until_ms is None:
-        return UNTOLD_BAN_S
+        return UNTOLD_BAN_S if error.retry_after_s is None else min(error.retry_after_s, LONGEST_BAN_S)
     told_s = (error.until_ms - (local_ms if exchange_ms is None else exchange_ms)) / _MS_PER_S + TIME_MARGIN_S
+    told_s = min(told_s, LONGEST_BAN_S)
     return told_s if exchange_ms is not None and told_s > 0 else max(told_s, UNTOLD_BAN_S)

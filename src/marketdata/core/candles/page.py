@@ -12,10 +12,6 @@ from marketdata.core.paging import count_opens
 
 MAX_GAPS = 1000
 
-_TIME_LAG_MS = 1000
-_MISSING_PART = 100
-"""A hundredth of the oldest rows that are kept may be missing: rather say that some are lost than that all are there."""
-
 
 def to_page(search: Search) -> CandlePage:
     """The page that was found."""
@@ -88,9 +84,7 @@ class _Page:
             return []
         if kept or self._search.made_up:
             first_ms = (self._search.made_up or kept)[0].open_time
-            # the exchange's time is known to a second: at the border of a candle it may be of the next one already
-            reaches_back = count_opens(self._spec, first_ms, self._search.now_ms + _TIME_LAG_MS)
-            is_all_it_keeps = reaches_back >= look_back - look_back // _MISSING_PART
+            is_all_it_keeps = self._search.is_first_lost
         else:
             first_ms = min(self._search.end_ms, self._search.now_ms - look_back * self._spec.interval.min_duration_ms)
             is_all_it_keeps = self._search.is_exhausted

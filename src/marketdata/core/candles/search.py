@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from marketdata.core.candles.answer import CandleRange
 from marketdata.core.exchanges.adapter import CandleQuery
 from marketdata.core.fetch import Fetcher
-from marketdata.core.models import MINUTE_MS, Candle, IntervalSpec
-from marketdata.core.paging import Window, Windows, ceil_open, floor_open
+from marketdata.core.models import DAY_MS, MINUTE_MS, Candle, IntervalSpec
+from marketdata.core.paging import Window, Windows, ceil_open, count_opens, floor_open
 from marketdata.core.validate import check_candles
 
 MAX_CALLS = 20
 """The most calls to an exchange that one page may cost."""
+
+_TIME_LAG_MS = 1000
+"""An exchange's time may be known to a second only: at a border it may be of the next candle already."""
+
+_MISSING_PART = 100
+"""Of the oldest rows a hundredth may be missing: rather say that some are lost than that all are there."""
 
 _CHANGING_MS = 10 * MINUTE_MS
 """Candles as young as that may still be late or corrected, or stand in a cache as they were (Coinbase's: 5 minutes)."""
@@ -37,6 +43,8 @@ class Search:
         self.found: list[Candle] = []  # ascending
         self.made_up: list[Candle] = []  # left out, ascending
         self._calls = 0
+        self.is_first_lost = False
+        """Whether the exchange no longer serves what was before the first candle that was found."""
         self.reached_ms = 0  # up to where, or down to where, the exchange was asked
         self.is_exhausted = False
 
@@ -56,8 +64,27 @@ class Search:
     async def run(self) -> None:
         """Ask until the page is full, the range is exhausted or the calls are spent."""
         await (self._upward() if self.is_upward else self._downward())
+        await self._look_for_lost()
         if self.spec.anchor is None:  # no grid keeps the candles of several calls from overlapping
             check_candles(self.fetcher.adapter.exchange, self.spec, self.found)
+
+    async def _look_for_lost(self) -> None:
+        """Tell what an exchange has forgotten from what never was.
+
+        An answer that reaches back as far as it keeps any has lost the older ones. One that does not, although the
+        range does, may be a young instrument's, or the oldest rows are missing: the first traded day knows.
+        """
+        kept_rows = self._capabilities.look_back_rows
+        if kept_rows is None or not (self.found or self.made_up):
+            return
+        first_ms = (self.made_up or self.found)[0].open_time
+        reaches_back = count_opens(self.spec, first_ms, self.now_ms + _TIME_LAG_MS)
+        self.is_first_lost = reaches_back >= kept_rows - kept_rows // _MISSING_PART
+        horizon_ms = self.now_ms - kept_rows * self.spec.interval.min_duration_ms
+        is_in_doubt = self.start_ms < min(first_ms, horizon_ms) and (self.is_upward or self.is_exhausted)
+        if is_in_doubt and not self.is_first_lost and not self.made_up and self._capabilities.makes_up_prelisting:
+            traded_ms = await self.fetcher.first_traded_ms(self.asked.exchange_symbol, self.now_ms)
+            self.is_first_lost = traded_ms is not None and traded_ms + DAY_MS <= first_ms
 
     async def _upward(self) -> None:
         """Collect the oldest candles of the range."""
@@ -127,7 +154,9 @@ class Search:
         if not candles or candles[0].trades:
             return candles
         first_ms = await self.fetcher.first_traded_ms(self.asked.exchange_symbol, self.now_ms)
-        real = [candle for candle in candles if first_ms is not None and candle.close_time > first_ms]
+        if first_ms is None:  # as far as known; a candle with trades knows better
+            first_ms = next((candle.open_time for candle in candles if candle.trades), self.end_ms)
+        real = [candle for candle in candles if candle.close_time > first_ms]
         self.made_up += candles[: len(candles) - len(real)]
         return real
 

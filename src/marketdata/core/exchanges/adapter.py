@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import ClassVar, Literal, Protocol
 
 from marketdata.core.errors import (
+    UpstreamBanned,
     UpstreamBlocked,
     UpstreamError,
     UpstreamFailure,
@@ -116,6 +117,8 @@ def classify_status(exchange: ExchangeId, status: int, headers: Mapping[str, str
         return None
     if status == 429:
         return UpstreamRateLimited(exchange, retry_after_s(headers))
+    if status == 418:
+        return UpstreamBanned(exchange, None, retry_after_s(headers))
     if status in {403, 451}:
         return UpstreamBlocked(exchange, status)
     if status == 503:

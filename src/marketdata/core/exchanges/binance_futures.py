@@ -154,20 +154,20 @@ class BinanceFutures:
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
         """Errors are `{"code", "msg"}`, with status 200 too; the layers in front of the API answer HTML."""
-        if status == 200 and not body.startswith(b'{"code"'):
+        if status == 200 and not body[:9].lstrip().startswith(b"{"):
             return None
         try:
             error = decode(self.exchange, _ERROR, body)
         except UpstreamGarbled:
             error = _Error(code=0, msg="")
-        if status == 418:
-            until = _BANNED_UNTIL.search(error.msg)
-            return UpstreamBanned(self.exchange, int(until[1]) if until else None)
-        if error.code == -1003:
+        until = _BANNED_UNTIL.search(error.msg)  # with status 429 at times
+        if until:
+            return UpstreamBanned(self.exchange, int(until[1]))
+        if error.code == -1003 and status != 418:
             return classify_status(self.exchange, 429, headers)  # Retry-After is not promised here
         if error.code in _REFUSALS:
             return UpstreamRefused(self.exchange, f"{_REFUSALS[error.code]} ({error.code})")
-        if status == 200:
+        if status == 200 and error.code:
             return UpstreamUnavailable(self.exchange, f"answered with its error {error.code}")
         return classify_status(self.exchange, status, headers)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from marketdata.core.errors import UpstreamBadData, UpstreamError, UpstreamRefused
 from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status, columns, date_ms
-from marketdata.core.exchanges.listing import ListingDraft, RowRefused
+from marketdata.core.exchanges.listing import ListingDraft, RowRefused, readable
 from marketdata.core.models import (
     Budget,
     Candle,
@@ -53,7 +53,7 @@ class _Pair(msgspec.Struct):
 
 class _SpotMeta(msgspec.Struct):
     universe: list[Any]
-    tokens: list[_Token]
+    tokens: list[Any]
 
 
 class _Candle(msgspec.Struct):
@@ -100,7 +100,7 @@ class Hyperliquid:
         """Read `allPerpMetas` and `spotMeta`; tokens are joined by index, never by position."""
         draft = ListingDraft({})
         spot = decode(self.exchange, _SPOT_META, bodies[1])
-        tokens = {token.index: token for token in spot.tokens}
+        tokens = {token.index: token for token in readable(spot.tokens, _Token)}
         metas = decode(self.exchange, _PERP_METAS, bodies[0])
         for dex_index, meta in enumerate(metas):
             collateral = _collateral(meta, tokens, is_main=dex_index == 0)

@@ -1,7 +1,8 @@
 """Reading a catalogue row by row: what cannot be read is refused by name, what is unfamiliar is counted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -45,7 +46,9 @@ class ListingDraft:
             except pydantic.ValidationError as error:
                 self.refuse(exchange_symbol, "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors()))
             else:
-                if instrument.exchange_symbol in self._instruments:
+                if not instrument.exchange_symbol or not instrument.base or not instrument.quote_asset:
+                    self.refuse(exchange_symbol, "its symbol, its base or its quote asset is empty")
+                elif instrument.exchange_symbol in self._instruments:
                     self.refuse(exchange_symbol, "it is listed twice; the first row counts")
                 else:
                     self._instruments[instrument.exchange_symbol] = instrument
@@ -85,3 +88,10 @@ class ListingDraft:
             base_mismatches=tuple(self._mismatches),
             unknown_words=dict(self._unknown_words),
         )
+
+
+def readable[Row](rows: Iterable[Any], row_type: type[Row]) -> Iterator[Row]:
+    """Those of decoded JSON rows that are of the documented form; what refers to the others is refused by name."""
+    for row in rows:
+        with suppress(msgspec.ValidationError):
+            yield msgspec.convert(row, row_type)

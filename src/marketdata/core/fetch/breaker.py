@@ -6,8 +6,10 @@ from contextlib import contextmanager
 
 from marketdata.core.clock import Clock
 from marketdata.core.errors import (
+    UpstreamBanned,
     UpstreamBlocked,
     UpstreamError,
+    UpstreamRateLimited,
     UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnavailable,
@@ -29,7 +31,8 @@ class Breaker:
     """Closed it lets all calls through; open it lets one through after each rest, the probe, and refuses the others.
 
     What counts as a failure: no whole answer in time, not to be reached, out of service, or blocked. An instrument that
-    is refused is an answer; bad data, a spent budget and a ban say nothing about whether the exchange is up.
+    is refused is an answer; bad data, a spent budget and a ban say nothing about whether the exchange is up. A probe
+    that brings bad data is a failure, though.
     """
 
     def __init__(self, exchange: ExchangeId, clock: Clock, chance: random.Random) -> None:
@@ -63,6 +66,10 @@ class Breaker:
         except UpstreamRefused:
             self._failures = 0
             raise
+        except UpstreamError as error:
+            if is_probe and not isinstance(error, UpstreamRateLimited | UpstreamBanned):
+                self._fail(error, is_probe=True)  # it is not well yet
+            raise
         else:
             if proves_health:
                 self._failures = 0
@@ -70,15 +77,19 @@ class Breaker:
             if is_probe:
                 self._is_probing = False
 
-    def _admit(self) -> bool:
-        """Whether the call is a probe."""
+    def check(self) -> None:
+        """Raises UpstreamUnavailable or UpstreamBlocked while no call must be made."""
         if not self.is_open:
-            return False
+            return
         wait_s = self._rests_until - self._clock.monotonic()
         if wait_s > 0 or self._is_probing:
             raise self._refusal(max(wait_s, 1.0))
-        self._is_probing = True
-        return True
+
+    def _admit(self) -> bool:
+        """Whether the call is a probe."""
+        self.check()
+        self._is_probing = self.is_open
+        return self._is_probing
 
     def _refusal(self, wait_s: float) -> UpstreamError:
         if isinstance(self._last, UpstreamBlocked):

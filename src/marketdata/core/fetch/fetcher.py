@@ -26,9 +26,10 @@ from marketdata.core.errors import (
 )
 from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter, Request, classify_status, date_ms
 from marketdata.core.fetch.breaker import Breaker
+from marketdata.core.fetch.exchange_time import ExchangeTime
 from marketdata.core.fetch.flight import Flights
 from marketdata.core.fetch.retry import RetryBudget, is_worth_retrying
-from marketdata.core.fetch.transport import Answer, Transport
+from marketdata.core.fetch.transport import MAX_BODY_BYTES, Answer, Transport
 from marketdata.core.models import DAY_MS, MINUTE_MS, Candle, Interval, Kind, Listing, Source
 from marketdata.core.validate import check_candles
 from marketdata.core.wire import refuse_repeated_keys
@@ -38,11 +39,10 @@ logger = logging.getLogger(__name__)
 DEADLINE_S = 5.0
 """One thing that is asked of an exchange, from its beginning to the last byte received, a retry included."""
 
-_TIME_VALID_S = 600.0
 _RETRY_AFTER_S = (0.1, 0.4)
 _HEAD_BYTES = 200
-_SHARP_TIME_S = 1.0  # the middle of a sample that took longer may be wrong by more than half a second
-_MS_PER_S = 1000
+_ROW_BYTES, _LEAST_CAP_BYTES = 256, 256 * 1024  # about twice the longest row that is known; and where rows are few
+_UNTRADED_S = 600.0
 _AHEAD_MS = 60_000  # an answer is that much younger than the time by which it is judged, at most
 _TIMES_MS = range(1_500_000_000_000, 4_102_444_800_000)  # 2017 to 2100; by a clock outside of it nothing can be judged
 
@@ -66,8 +66,9 @@ class Fetcher:
         """
         self.adapter = adapter
         self.base_url = (base_url or adapter.base_url).rstrip("/")
+        self._time = ExchangeTime(clock, self._ask_time)
         self.budget = budget or ExchangeBudget(adapter.exchange, adapter.capabilities.budget, clock)
-        self.budget.exchange_time = self._known_time_ms
+        self.budget.exchange_time = self._time.known_ms
         self._clock = clock
         self._deadline_s = deadline_s
         self._chance = random.Random()  # noqa: S311 - for jitter
@@ -75,12 +76,11 @@ class Fetcher:
         self._breaker = Breaker(adapter.exchange, clock, self._chance)
         self._retries = RetryBudget()
         self._candles: Flights[tuple[CandleQuery, int], tuple[list[Candle], list[Candle]]] = Flights()
-        self._times: Flights[None, tuple[int, float]] = Flights()
         self._sources: Flights[None, Source] = Flights()
-        self._time_sample: tuple[int, float] | None = None  # exchange time in ms, and when on the monotonic clock
-        self._time_doubt_s = math.inf
         self._source: tuple[Source, float] | None = None  # and when it was asked, on the monotonic clock
-        self._first_trades: dict[str, int] = {}
+        self._first_trades: dict[str, tuple[int | None, float]] = (
+            {}
+        )  # and until when that holds, on the monotonic clock
 
     async def listing(self, known: Mapping[str, Kind]) -> Listing:
         """The exchange's whole catalogue: all parts or nothing.
@@ -109,35 +109,22 @@ class Fetcher:
     async def first_traded_ms(self, exchange_symbol: str, now_ms: int) -> int | None:
         """When the first day opened on which an instrument traded, epoch ms; None: it never did.
 
-        For exchanges that make candles up for the time before. Asked once and remembered. Raises UpstreamError.
+        For exchanges that make candles up for the time before. Asked once and remembered: a day for good, that there is
+        none for some minutes. Raises UpstreamError.
         """
-        known = self._first_trades.get(exchange_symbol)
-        if known is not None:
-            return known
+        first_ms, holds_until = self._first_trades.get(exchange_symbol, (None, -math.inf))
+        if self._clock.monotonic() < holds_until:
+            return first_ms
         rows, end_ms = self.adapter.capabilities.rows_per_call, now_ms // DAY_MS * DAY_MS + DAY_MS
         days, _ = await self.candles(CandleQuery(exchange_symbol, Interval.DAY_1, 0, end_ms, rows), now_ms)
         first_ms = next((day.open_time for day in days if day.trades), None)
-        if first_ms is not None:
-            self._first_trades[exchange_symbol] = first_ms
+        holds_s = _UNTRADED_S if first_ms is None else math.inf
+        self._first_trades[exchange_symbol] = (first_ms, self._clock.monotonic() + holds_s)
         return first_ms
 
     async def now_ms(self) -> int:
-        """The exchange's time, epoch ms: a sample of its own clock, carried on by our monotonic one.
-
-        It is never ahead, so that no candle is taken as closed before it is: it may be behind by what the sample took.
-        Raises UpstreamError when there is no sample yet and the exchange cannot be asked.
-        """
-        sample = self._time_sample
-        if sample is None or self._clock.monotonic() - sample[1] > _TIME_VALID_S:
-            sample = await self._times.join(None, self._sample_time)
-        return sample[0] + round((self._clock.monotonic() - sample[1]) * _MS_PER_S)
-
-    def _known_time_ms(self) -> int | None:
-        """The exchange's time without asking for it; None: not known to half a second."""
-        sample = self._time_sample
-        if sample is None or self._time_doubt_s > _SHARP_TIME_S:
-            return None
-        return sample[0] + round((self._clock.monotonic() - sample[1] + self._time_doubt_s / 2) * _MS_PER_S)
+        """The exchange's time, epoch ms, never ahead of it. Raises UpstreamError when it cannot be known."""
+        return await self._time.now_ms()
 
     @property
     def is_on_probation(self) -> bool:
@@ -161,8 +148,10 @@ class Fetcher:
         def read(answer: Answer) -> list[Candle]:
             return self.adapter.parse_candles(answer.body, query)
 
-        answered = await self._ask(self.adapter.candles_request(query), read)
-        spec = self.adapter.capabilities.spec(query.interval)
+        capabilities = self.adapter.capabilities
+        most_bytes = max(_LEAST_CAP_BYTES, capabilities.rows_per_call * _ROW_BYTES)
+        answered = await self._ask(self.adapter.candles_request(query), read, most_bytes)
+        spec = capabilities.spec(query.interval)
         if spec is None:
             raise ValueError("an interval that the exchange does not offer is refused before it is asked for")
         check_candles(self.adapter.exchange, spec, answered)
@@ -173,35 +162,24 @@ class Fetcher:
         start_ms = query.start_ms or 0
         return answered, [candle for candle in answered if start_ms <= candle.open_time < query.end_ms]
 
-    async def _sample_time(self) -> tuple[int, float]:
+    async def _ask_time(self) -> int:
         def read(answer: Answer) -> int:
             time_ms = self.adapter.parse_time(answer.headers, self._strict(answer))
             if time_ms not in _TIMES_MS:
                 raise UpstreamBadData(self.adapter.exchange, "its clock is years off")
             return time_ms
 
-        sent = self._clock.monotonic()
-        try:
-            time_ms = await self._ask(self.adapter.time_request(), read)
-            fresh = (time_ms, self._clock.monotonic())
-            self._time_doubt_s = fresh[1] - sent
-        except UpstreamError:
-            sample = self._time_sample
-            if sample is None:
-                raise
-            # the old sample is carried on, and asked for anew only when it would be too old again
-            fresh = (sample[0] + round((self._clock.monotonic() - sample[1]) * _MS_PER_S), self._clock.monotonic())
-        self._time_sample = fresh
-        return fresh
+        return await self._ask(self.adapter.time_request(), read)
 
     async def _ask_source(self) -> Source:
         parts = urlsplit(self.base_url)
         about = Request("GET", "/_control/about")
-        with self._breaker.watch(proves_health=False):
-            answer = await self._transport.send(f"{parts.scheme}://{parts.netloc}", about, self._deadline_s)
-            error = classify_status(self.adapter.exchange, answer.status, answer.headers)
-            if isinstance(error, UpstreamUnavailable | UpstreamRateLimited):
-                raise error
+        async with self._transport.place():
+            with self._breaker.watch(proves_health=False):
+                answer = await self._transport.send(f"{parts.scheme}://{parts.netloc}", about, self._deadline_s)
+                error = classify_status(self.adapter.exchange, answer.status, answer.headers)
+                if isinstance(error, UpstreamUnavailable | UpstreamRateLimited):
+                    raise error
         source = Source.SIMULATED if error else _read_source(answer.body)
         self._source = (source, self._clock.monotonic())
         return source
@@ -210,43 +188,49 @@ class Fetcher:
         refuse_repeated_keys(self.adapter.exchange, answer.body)
         return answer.body
 
-    async def _ask[T](self, request: Request, read: Callable[[Answer], T]) -> T:
+    async def _ask[T](self, request: Request, read: Callable[[Answer], T], most_bytes: int = MAX_BODY_BYTES) -> T:
         """What `read` makes of the answer to `request`, which is asked again once where that is safe and may help."""
         ends_at = asyncio.get_running_loop().time() + self._deadline_s
         self._retries.earn()
         try:
-            return await self._attempt(request, read, self._deadline_s)
+            return await self._attempt(request, read, most_bytes, ends_at)
         except UpstreamError as error:
             pause_s = self._chance.uniform(*_RETRY_AFTER_S)
-            left_s = ends_at - asyncio.get_running_loop().time() - pause_s
-            if left_s <= 0 or not is_worth_retrying(error) or not self._retries.spend():
+            is_late = asyncio.get_running_loop().time() + pause_s >= ends_at
+            if is_late or not is_worth_retrying(error) or not self._retries.spend():
                 raise
         await self._clock.sleep(pause_s)
-        return await self._attempt(request, read, left_s)
+        return await self._attempt(request, read, most_bytes, ends_at)
 
-    async def _attempt[T](self, request: Request, read: Callable[[Answer], T], deadline_s: float) -> T:
-        """One call within budget and deadline; the answer is a good one, else an UpstreamError is raised."""
+    async def _attempt[T](self, request: Request, read: Callable[[Answer], T], most_bytes: int, ends_at: float) -> T:
+        """One call within budget and deadline; the answer is a good one, else an UpstreamError is raised.
+
+        `ends_at`: by the event loop's clock. The budget is asked last: who may spend sends at once.
+        """
         exchange = self.adapter.exchange
-        with self._breaker.watch():
-            await self.budget.spend(request.weight)
-            sent_at = self._clock.monotonic()
-            answer = await self._transport.send(self.base_url, request, deadline_s)
-            used = self.adapter.used_weight(answer.headers)
-            if used is not None:
-                self.budget.reported(used, sent_at)
-            error = self.adapter.classify(answer.status, answer.headers, answer.body)
-            if error is None and not answer.is_json:
-                error = UpstreamGarbled(exchange, "the answer does not say that it is JSON")
-            if error is None:
-                try:
-                    return read(answer)
-                except UpstreamBadData as unreadable:
-                    error = unreadable
-            logger.warning("%s: %s %s: %r", error, request.method, request.path, answer.body[:_HEAD_BYTES])
-            if isinstance(error, UpstreamRateLimited | UpstreamBanned):
-                await self.budget.silence(error, date_ms(answer.headers))
-                self.budget.heed()  # tells until when, also where the exchange did not
-            raise error
+        self._breaker.check()
+        async with self._transport.place():
+            with self._breaker.watch():
+                await self.budget.spend(request.weight)
+                sent_at = self._clock.monotonic()
+                left_s = max(0.0, ends_at - asyncio.get_running_loop().time())
+                answer = await self._transport.send(self.base_url, request, left_s, most_bytes)
+                used = self.adapter.used_weight(answer.headers)
+                if used is not None:
+                    self.budget.reported(used, sent_at)
+                error = self.adapter.classify(answer.status, answer.headers, answer.body)
+                if error is None and not answer.is_json:
+                    error = UpstreamGarbled(exchange, "the answer does not say that it is JSON")
+                if error is None:
+                    try:
+                        return read(answer)
+                    except UpstreamBadData as unreadable:
+                        error = unreadable
+                logger.warning("%s: %s %s: %r", error, request.method, request.path, answer.body[:_HEAD_BYTES])
+                if isinstance(error, UpstreamRateLimited | UpstreamBanned):
+                    await self.budget.silence(error, date_ms(answer.headers))
+                    self.budget.heed()  # tells until when, also where the exchange did not
+                raise error
 
 
 class _About(msgspec.Struct):

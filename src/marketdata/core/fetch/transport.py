@@ -4,14 +4,21 @@ import asyncio
 import socket
 import ssl
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
 
 from marketdata import __version__
-from marketdata.core.errors import UpstreamBadData, UpstreamGarbled, UpstreamTimeout, UpstreamUnavailable
+from marketdata.core.errors import (
+    UpstreamBadData,
+    UpstreamGarbled,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from marketdata.core.exchanges.adapter import Request
 from marketdata.core.models import ExchangeId
 
@@ -24,8 +31,15 @@ MAX_BODY_BYTES = 12 * 1024 * 1024
 MAX_HEAD_BYTES = 16 * 1024
 """The largest headers that are read; those of a real answer are about one or two thousand bytes."""
 
-MAX_AT_ONCE = 16
-"""The most calls that are on their way to one exchange; more wait, within their deadline."""
+MAX_AT_ONCE = 32
+"""The most calls that are on their way to one exchange."""
+
+PLACE_S = 1.5
+"""How long more of them wait for a place, of the time that a call has in all."""
+
+MAX_REFUSAL_BYTES = 64 * 1024
+REFUSAL_S = 1.0
+"""How much of an answer that is no success is read, and for how long."""
 
 _GZIP = 31  # zlib's code for the gzip format
 _STEP_BYTES = 256 * 1024
@@ -84,8 +98,23 @@ class Transport:
         self._http = http
         self._free = asyncio.Semaphore(MAX_AT_ONCE)
 
-    async def send(self, base_url: str, request: Request, deadline_s: float) -> Answer:
-        """Send `request` and read the answer, whatever its status.
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """One of the places of those on their way. Raises UpstreamRateLimited when none becomes free in time."""
+        try:
+            async with asyncio.timeout(PLACE_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise UpstreamRateLimited(self._exchange, PLACE_S) from None
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    async def send(
+        self, base_url: str, request: Request, deadline_s: float, most_bytes: int = MAX_BODY_BYTES
+    ) -> Answer:
+        """Send `request` and read the answer, whatever its status; of one that is no success its words may be missing.
 
         Raises UpstreamTimeout, UpstreamUnavailable, UpstreamBadData when it or its headers are too large and
         UpstreamGarbled when it cannot be unpacked.
@@ -93,7 +122,6 @@ class Transport:
         try:
             async with (
                 asyncio.timeout(deadline_s),
-                self._free,
                 self._http.stream(
                     request.method,
                     base_url + request.path,
@@ -102,18 +130,10 @@ class Transport:
                     headers=request.headers,
                 ) as response,
             ):
-                # each has a colon, a blank and a line's end besides
-                if sum(len(name) + len(value) + 4 for name, value in response.headers.raw) > MAX_HEAD_BYTES:
-                    raise UpstreamBadData(
-                        self._exchange, f"the answer's headers are larger than {MAX_HEAD_BYTES} bytes"
-                    )
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                try:
-                    return Answer(response.status_code, headers, await self._read(response))
-                except UpstreamBadData:
-                    if response.status_code == 200:
-                        raise
-                    return Answer(response.status_code, headers, b"")  # a refusal is one without its words, too
+                if response.status_code == 200:
+                    return Answer(200, headers, await self._read(response, most_bytes))
+                return Answer(response.status_code, headers, await self._read_refusal(response))
         except httpx2.ConnectTimeout as error:
             raise UpstreamTimeout(self._exchange, CONNECT_S) from error
         except (TimeoutError, httpx2.TimeoutException) as error:
@@ -123,8 +143,19 @@ class Transport:
         except httpx2.HTTPError as error:
             raise UpstreamUnavailable(self._exchange, f"the connection broke off ({type(error).__name__})") from error
 
-    async def _read(self, response: httpx2.Response) -> bytes:
+    async def _read_refusal(self, response: httpx2.Response) -> bytes:
+        """The words of an answer whose status says enough: a ban is one although its body breaks off or never comes."""
+        try:
+            async with asyncio.timeout(REFUSAL_S):
+                return await self._read(response, MAX_REFUSAL_BYTES)
+        except (TimeoutError, UpstreamBadData, httpx2.HTTPError):
+            return b""
+
+    async def _read(self, response: httpx2.Response, most_bytes: int) -> bytes:
         """The body, unpacked here and not by the library: it would unpack a bomb before its size is known."""
+        # each has a colon, a blank and a line's end besides
+        if sum(len(name) + len(value) + 4 for name, value in response.headers.raw) > MAX_HEAD_BYTES:
+            raise UpstreamBadData(self._exchange, f"the answer's headers are larger than {MAX_HEAD_BYTES} bytes")
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"identity", "gzip"}:
             raise UpstreamGarbled(self._exchange, "the answer is compressed in a way that was not asked for")
@@ -135,8 +166,8 @@ class Transport:
             for part in [chunk] if unpacking is None else self._unpack(unpacking, chunk):
                 parts.append(part)
                 size += len(part)
-                if size > MAX_BODY_BYTES:
-                    raise UpstreamBadData(self._exchange, f"the answer is larger than {MAX_BODY_BYTES} bytes")
+                if size > most_bytes:
+                    raise UpstreamBadData(self._exchange, f"the answer is larger than {most_bytes} bytes")
                 if len(part) == _STEP_BYTES:
                     await asyncio.sleep(0)  # others have their turn while a large one is unpacked
         if unpacking is not None and not unpacking.eof:
