@@ -43,7 +43,7 @@ TESTS = {
 
 LEAST_PERCENT = 90
 MOST_MEMORY = 4 << 30
-NO_CACHE = ("-p", "no:cacheprovider")
+OPTIONS = ("-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 SEEN_BY_TIME = -signal.SIGALRM
 
 
@@ -80,7 +80,7 @@ def faults(text: str) -> Iterator[tuple[str, str]]:
 def load(tests: list[str]) -> None:
     """Import what the tests import, once and for all forks, but for what is ours."""
     with redirect_stdout(io.StringIO()):
-        pytest.main([*NO_CACHE, "--collect-only", *tests])
+        pytest.main([*OPTIONS, "--collect-only", *tests])
     for name in [name for name in sys.modules if name.partition(".")[0] in {"marketdata", "tests"}]:
         del sys.modules[name]
     gc.freeze()  # pytest collects garbage again and again: in each fork only that fork's
@@ -98,7 +98,7 @@ def run(name: str, text: str, tests: list[str], most_s: int) -> int:
         sys.meta_path.insert(0, Planted(name, text))
         code = 1
         try:
-            code = pytest.main([*NO_CACHE, "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests])
+            code = pytest.main([*OPTIONS, "-x", *tests])
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
