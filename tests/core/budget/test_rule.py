@@ -35,7 +35,7 @@ def test_a_call_may_be_late_by_its_deadline_or_a_twelfth_of_a_short_window() -> 
     assert Rule(Budget(limit=40, window_s=3600, window="sliding")).arrival_s == 5
     assert [rule.lease_s for rule in (BINANCE, HYPERLIQUID)] == [1, 1]
     assert COINBASE.lease_s == pytest.approx(0.3)
-    assert [rule.patience_s for rule in (BINANCE, HYPERLIQUID, COINBASE)] == [0, 0, 2]
+    assert [rule.patience_s for rule in (BINANCE, HYPERLIQUID, COINBASE)] == [0, 0, 2.5]
 
 
 def test_in_any_window_a_request_counts_from_its_latest_arrival_on() -> None:

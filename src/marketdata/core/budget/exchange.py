@@ -69,7 +69,7 @@ class ExchangeBudget:
     async def spend(self, weight: int) -> None:
         """Book `weight` and return; whoever has spent sends its request at once.
 
-        Waits only for the pace of a bucket, at most two seconds, and for the books, a fraction of a second; first come,
+        Waits only for the pace of a bucket, at most 2.5 seconds, and for the books, a fraction of a second; first come,
         first served. Raises UpstreamRateLimited when there is no room, with the time until there will be,
         UpstreamBanned, and DatabaseUnavailable when the books have never been seen: a ban may stand in them.
         """

@@ -28,7 +28,7 @@ _UNSEEN_BLOCKS = 2
 """Without books, so much is left for what others have leased after this process last looked at them."""
 
 _LONGEST_LEASE_S = 1.0
-_BUCKET_PATIENCE_S = 2.0
+_BUCKET_PATIENCE_S = 2.5
 _MS_PER_S = 1000
 
 
