@@ -17,6 +17,13 @@ def http(body: bytes, status: str = "200 OK", headers: str = "Content-Type: appl
     return send
 
 
+async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Head and body of a request."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
+    return head, await reader.readexactly(int(fields.get(b"content-length", 0)))
+
+
 class FakeExchange:
     """What it was asked, and how it will answer: the answers in turn, the last one again and again."""
 

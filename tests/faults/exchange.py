@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from tests.fake_exchange import read_request
 from tests.faults.good import EXCHANGES, Good, asked
 from tests.faults.kinds import FAULTS, Scene, whole
 
@@ -31,9 +32,7 @@ class FaultyExchange:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
-            body = await reader.readexactly(int(fields.get(b"content-length", 0)))
+            head, body = await read_request(reader)
             await self._answer(head, body, writer)
             await writer.drain()
         writer.close()

@@ -5,32 +5,23 @@ Through adapter, Fetcher and `get_candles` in memory; a part of it through the w
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Literal
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal
 
 import httpx2
 import msgspec
 import pytest
-import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from marketdata.api.app import create_app
-from marketdata.api.services import Services
-from marketdata.api.settings import ApiSettings
 from marketdata.core.candles import CandlePage, CandleRange, get_candles
 from marketdata.core.clock import ManualClock
 from marketdata.core.errors import UpstreamBadData
-from marketdata.core.exchanges import registry
-from marketdata.core.fetch import Fetcher, open_http
-from marketdata.core.models import Candle, ExchangeId, Source
-from marketdata.store.engine import Database
-from marketdata.store.installation import claim_source
-from tests.api.conftest import SYMBOLS as API_SYMBOLS
-from tests.api.conftest import store_symbols
-from tests.conftest import Postgres
-from tests.e2e.platform import serving
+from marketdata.core.fetch import Fetcher
+from marketdata.core.models import Candle, ExchangeId
+from tests.fake_exchange import read_request
+from tests.faults.api import FaultyApi, faulty_api
 from tests.faults.damage import DAMAGES, spoil
 from tests.faults.world import ADAPTERS, DATE, NOW_MS, SYMBOLS, World, opens_until_now
 from tests.sound import complaint
@@ -163,21 +154,17 @@ def test_nothing_wrong_is_served(exchange: str, examples: int) -> None:
 
 
 class Sockets:
-    """An API on a socket, whose exchange is a World on another."""
+    """An API whose exchange is a World, with a socket between."""
 
-    def __init__(self, services: Services, http: httpx2.AsyncClient, token: str) -> None:
-        self._fetchers = dict(services.fetchers)
-        services.fetchers = self._fetchers
-        self._http = http
-        self._headers = {"Authorization": f"Bearer {token}"}
+    def __init__(self, api: FaultyApi) -> None:
+        self.url = ""
+        self._api = api
         self._world: World | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """The exchange."""
         with suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
-            body = await reader.readexactly(int(fields.get(b"content-length", 0)))
+            head, body = await read_request(reader)
             method, target = head.decode().split(" ")[:2]
             assert self._world is not None
             found = b"{}" if target == "/_control/about" else self._world.answer(method, target, body)
@@ -186,16 +173,16 @@ class Sockets:
             await writer.drain()
         writer.close()
 
-    async def get(self, world: World, asked: CandleRange, url: str, upstream: httpx2.AsyncClient) -> httpx2.Response:
+    async def get(self, world: World, asked: CandleRange) -> httpx2.Response:
         """What the API answers to `asked`."""
         self._world = world
-        exchange = ExchangeId(world.exchange)
-        self._fetchers[exchange] = Fetcher(ADAPTERS[world.exchange], upstream, ManualClock(NOW_MS), url)
+        fetcher = Fetcher(ADAPTERS[world.exchange], self._api.upstream, ManualClock(NOW_MS), self.url)
+        self._api.fetchers[ExchangeId(world.exchange)] = fetcher
         given = {"start": asked.start_ms, "end": asked.end_ms, "limit": asked.limit, "order": asked.order}
         params = {name: str(value) for name, value in given.items() if value is not None}
         params["include_partial"] = "true" if asked.include_partial else "false"
         path = f"/v1/candles/{world.exchange}/{SYMBOLS[world.exchange]}/{asked.interval}"
-        return await self._http.get(path, params=params, headers=self._headers)
+        return await self._api.http.get(path, params=params)
 
 
 def check_answer(world: World, asked: CandleRange, damage: str, answer: httpx2.Response) -> None:
@@ -211,39 +198,14 @@ def check_answer(world: World, asked: CandleRange, damage: str, answer: httpx2.R
     assert re.search(r": candle \d+: [a-z]|not of the documented form|a key twice", document["detail"]), document
 
 
-@asynccontextmanager
-async def sockets(
-    database_url: str,
-) -> AsyncIterator[Callable[[World, CandleRange], Coroutine[Any, Any, httpx2.Response]]]:
-    """How to ask an API that holds the instruments and asks an exchange through a socket."""
-    clock = ManualClock(NOW_MS)
-    database = Database(database_url)
-    async with AsyncExitStack() as opened:
-        opened.push_async_callback(database.dispose)
-        upstream = await opened.enter_async_context(open_http())
-        await store_symbols(database, API_SYMBOLS, NOW_MS)
-        async with database.transaction() as connection:
-            await claim_source(connection, Source.SIMULATED, NOW_MS)
-        fetchers = {exchange: Fetcher(adapter, upstream, clock) for exchange, adapter in registry().items()}
-        app = create_app(database, fetchers, clock, ApiSettings())
-        services: Services = app.state.services
-        await services.refresh()
-        # without its lifespan, which would refresh on a clock that nobody moves
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
-        api_url = await opened.enter_async_context(serving(config))
-        http = await opened.enter_async_context(httpx2.AsyncClient(base_url=api_url, timeout=30, trust_env=False))
-        api = Sockets(services, http, services.tokens.issue("tests", ("candles:read",)))
-        exchange = await asyncio.start_server(api.serve, "127.0.0.1", 0)
-        opened.callback(exchange.close)
-        url = f"http://127.0.0.1:{exchange.sockets[0].getsockname()[1]}"
-        yield lambda world, asked: api.get(world, asked, url, upstream)
-
-
 @pytest.mark.parametrize("exchange", ADAPTERS)
-def test_nothing_wrong_passes_the_api(exchange: str, postgres: Postgres) -> None:
+def test_nothing_wrong_passes_the_api(exchange: str, postgres_url: str) -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        async with sockets(postgres.make_database()) as ask:
+        async with faulty_api(postgres_url, ManualClock(NOW_MS)) as api:
+            sockets = Sockets(api)
+            server = await asyncio.start_server(sockets.serve, "127.0.0.1", 0)
+            sockets.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
             def try_all() -> None:
                 for name in DAMAGES:
@@ -251,11 +213,12 @@ def test_nothing_wrong_passes_the_api(exchange: str, postgres: Postgres) -> None
                     @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), database=None)
                     @given(worlds(exchange, name))
                     def one(case: tuple[World, CandleRange]) -> None:
-                        answer = asyncio.run_coroutine_threadsafe(ask(*case), loop).result(60)
+                        answer = asyncio.run_coroutine_threadsafe(sockets.get(*case), loop).result(60)
                         check_answer(*case, name, answer)  # noqa: B023 - it runs at once
 
                     one()
 
             await asyncio.to_thread(try_all)
+            server.close()
 
     asyncio.run(run())
