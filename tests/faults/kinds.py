@@ -198,10 +198,6 @@ FAULTS: Mapping[str, Fault] = {
     "garbage": Fault(garbage, DOWN, asked=2),
     "http-0.9": Fault(http_0_9, DOWN, asked=2),
     "429": Fault(whole(lambda _: b"{}", "429 Too Many Requests"), "upstream-rate-limited"),
-    "418": Fault(
-        whole(lambda _: b'{"code":-1003,"msg":"banned"}', "418 I'm a teapot"),
-        ERROR,
-        {"binance_futures": "upstream-banned"},
-    ),
+    "418": Fault(whole(lambda _: b'{"code":-1003,"msg":"banned"}', "418 I'm a teapot"), "upstream-banned"),
 }
 """By name. Statuses of codes are the API's own table, which a test of it holds."""
