@@ -40,12 +40,18 @@ class Fault:
     play: Play
     code: str
     """The problem's code, for a caller as in the record of a sync."""
+    codes: Mapping[str, str] = field(default_factory=dict)
+    """The code at exchanges where it is another one."""
     asked: int = 1
     """How often the exchange is asked at most: once more where that may help."""
     is_slow: bool = False
     is_large: bool = False
     without: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Exchange and call where there can be no such fault, and why."""
+
+    def code_at(self, exchange: str) -> str:
+        """The problem's code at one exchange."""
+        return self.codes.get(exchange, self.code)
 
 
 def whole(change: Callable[[bytes], bytes] = bytes, status: str = "200 OK", headers: str = JSON) -> Play:

@@ -42,7 +42,7 @@ async def faults(postgres: Postgres) -> AsyncIterator[Faults]:
 def check(cell: Cell, outcome: Outcome) -> None:
     """It is the problem that the table says, told as all problems are."""
     fault, document = FAULTS[cell.fault], outcome.document
-    code = fault.code
+    code = fault.code_at(cell.exchange)
     assert outcome.code == code, (cell, document)
     assert 1 <= outcome.asked <= fault.asked, cell
     if cell.call == "listing":
