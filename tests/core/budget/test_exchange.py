@@ -46,16 +46,16 @@ async def refusal(budget: ExchangeBudget, weight: int) -> float | None:
 async def test_alone_it_spends_the_allowance_and_then_says_how_long(clock: ManualClock) -> None:
     budget = make(clock)
     assert (budget.limit, budget.used) == (80, 0)
-    await budget.spend(50)
+    await budget.spend(49)
     clock.advance(20_000)
-    await budget.spend(30)
+    await budget.spend(31)
     assert budget.used == 80
-    assert await refusal(budget, 1) == 45
-    assert await refusal(budget, 51) == 65
+    assert await refusal(budget, 1) == await refusal(budget, 49) == 45
+    assert await refusal(budget, 50) == 65
     assert clock.now_ms() == T0 + 20_000  # nobody waited
     clock.advance(45_000)
-    assert budget.used == 30
-    await budget.spend(50)
+    assert budget.used == 31
+    await budget.spend(49)
     assert budget.used == 80
 
 
@@ -106,6 +106,15 @@ async def test_one_who_gives_up_waiting_leaves_its_place_to_the_next(clock: Manu
     first.cancel()
     await second
     assert budget.used == 1
+
+
+async def test_in_line_it_counts_what_all_before_have_asked_for() -> None:
+    budget = make(Unhurried(T0), BUCKET)
+    await budget.spend(12)
+    first = asyncio.create_task(budget.spend(3))
+    await asyncio.sleep(0)
+    assert await refusal(budget, 12) == 3  # in 1.5 s there is room for 9 more
+    await first
 
 
 async def test_a_silence_is_kept_and_told(clock: ManualClock) -> None:
@@ -242,6 +251,8 @@ class TestShared:
         await budget.spend(65)
         await budget.spend(3)
         assert budget.used == 69  # one of a block of four is left
+        assert await refusal(budget, 5) == 66
+        assert books.leases == 2
         await budget.spend(4)
         assert budget.used == 72
 
@@ -281,6 +292,17 @@ class TestShared:
             assert await refusal(budget, 1) == 65
             assert await refusal(budget, 25) is None
         assert books.rows == []
+
+    async def test_without_the_books_the_line_moves_at_the_pace_of_a_share(self) -> None:
+        books = Books(Unhurried(T0))
+        budget, *_ = (make(books.clock, BUCKET, pool=books.process()) for _ in range(3))
+        books.is_up = False
+        books.processes[0].look()
+        outcomes = await asyncio.gather(*(budget.spend(1) for _ in range(8)), return_exceptions=True)
+        assert outcomes[:6] == [None] * 6
+        assert all(
+            isinstance(one, UpstreamRateLimited) and one.retry_after_s == pytest.approx(3.3) for one in outcomes[6:]
+        )
 
     async def test_without_the_books_only_what_was_free_is_shared(self, clock: ManualClock, books: Books) -> None:
         one, other = (make(clock, pool=books.process()) for _ in range(2))
@@ -343,6 +365,19 @@ class TestShared:
         assert books.leases == 1
         clock.advance(50_500)
         await budget.spend(1)
+
+    async def test_of_a_lease_no_more_is_spent_than_the_exchange_has_left(
+        self, clock: ManualClock, books: Books
+    ) -> None:
+        budget = make(clock, MINUTE, pool=books.process())
+        clock.advance(10_000)
+        await budget.spend(1)
+        for used in (40, 79):
+            budget.reported(used, sent_at=10.0)
+            await budget.spend(1)
+            assert books.leases == 1
+        await budget.spend(1)
+        assert books.leases == 2
 
     async def test_one_who_waits_at_the_books_sees_when_they_are_gone(self, clock: ManualClock, books: Books) -> None:
         budget = make(clock, pool=books.process())

@@ -197,7 +197,9 @@ class ExchangeBudget:
     def _wait_in_line_s(self, weight: int) -> float | None:
         """The same behind all who wait; whenever they fill the allowance, that counts for a while."""
         most = self._most()
-        windows, rest = divmod(self._waiting + weight - 1, most) if most >= weight else (0, weight - 1)
+        if weight > most:
+            return None
+        windows, rest = divmod(self._waiting + weight - 1, most)
         wait_s = self._wait_s(rest + 1)
         counts_for_s = self._rule.counts_for_s(self.exchange_time(), 0.0 if self._pool is None else self._rule.lease_s)
         return None if wait_s is None else wait_s + windows * counts_for_s
