@@ -108,6 +108,15 @@ async def test_one_who_gives_up_waiting_leaves_its_place_to_the_next(clock: Manu
     assert budget.used == 1
 
 
+async def test_two_and_a_half_seconds_are_waited_and_no_more(clock: ManualClock) -> None:
+    quick, slow = (make(clock, Budget(limit=2, window_s=1, window="bucket", burst=burst)) for burst in (5, 6))
+    for budget in (quick, slow):
+        await budget.spend(4)
+    assert await refusal(slow, 1) == 3
+    await quick.spend(1)
+    assert clock.now_ms() == T0 + 2500
+
+
 async def test_in_line_it_counts_what_all_before_have_asked_for() -> None:
     budget = make(Unhurried(T0), BUCKET)
     await budget.spend(12)
@@ -349,18 +358,22 @@ class TestShared:
         budget = make(clock, MINUTE, pool=pool)
         clock.advance(10_000)
         await budget.spend(1)
-        budget.reported(4, sent_at=10.0)
+        for used in (3, 4):
+            budget.reported(used, sent_at=10.0)
         assert pool.reported == []
         budget.reported(50, sent_at=10.0)
         assert pool.reported == [(50, 60.5)]
 
-    async def test_a_report_that_shows_the_end_stops_it_at_once(self, clock: ManualClock, books: Books) -> None:
+    @pytest.mark.parametrize("used", [80, 81, 100])
+    async def test_a_report_that_shows_the_end_stops_it_at_once(
+        self, clock: ManualClock, books: Books, used: int
+    ) -> None:
         budget = make(clock, MINUTE, pool=books.process())
         clock.advance(10_000)
         await budget.spend(1)
         budget.reported(78, sent_at=10.0)
         await budget.spend(2)
-        budget.reported(80, sent_at=10.0)
+        budget.reported(used, sent_at=10.0)
         assert await refusal(budget, 1) == 50.5
         assert books.leases == 1
         clock.advance(50_500)
