@@ -31,6 +31,7 @@ EVERY_S = {"binance_futures": 0.2, "hyperliquid": 2.0, "coinbase": 0.4}
 
 START_MS = 1767225600000
 LEFT_ALONE = "is left alone"
+_PATIENCE_S = 60
 
 
 class MortalExchange:
@@ -145,8 +146,9 @@ class Market:
     async def until_told(self, exchange: str, *, good: bool) -> float:
         """When the next good answer, or the next one without a call to the exchange, is given; the clock's reading."""
         began = len(self.told[exchange])
-        while not any(one.code is None if good else one.is_left_alone for one in self.told[exchange][began:]):
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(_PATIENCE_S):
+            while not any(one.code is None if good else one.is_left_alone for one in self.told[exchange][began:]):
+                await asyncio.sleep(0.02)
         return time.monotonic()
 
 
