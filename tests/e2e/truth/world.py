@@ -138,7 +138,7 @@ def worlds(draw: st.DrawFn) -> World:
 def _outages(draw: st.DrawFn, now_ms: int) -> Outage:
     """Of any length, at any distance from now."""
     minute = now_ms - now_ms % MINUTE_MS
-    back = draw(st.integers(-2, 10) | st.integers(0, 17).map(lambda power: 1 << power))
+    back = draw(st.integers(-2, 10) | st.integers(0, 14).map(lambda power: 1 << power))
     length = draw(st.integers(1, 10) | st.integers(1, max(1, back)))
     exchange = draw(st.sampled_from(["binance_futures", "hyperliquid", "coinbase"]))
     return Outage(exchange=exchange, from_ms=minute - back * MINUTE_MS, until_ms=minute + (length - back) * MINUTE_MS)
