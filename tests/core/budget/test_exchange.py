@@ -45,7 +45,7 @@ async def refusal(budget: ExchangeBudget, weight: int) -> float | None:
 
 async def test_alone_it_spends_the_allowance_and_then_says_how_long(clock: ManualClock) -> None:
     budget = make(clock)
-    assert (budget.limit, budget.used) == (80, 0)
+    assert (budget.limit, budget.window_s, budget.used) == (80, 60, 0)
     await budget.spend(49)
     clock.advance(20_000)
     await budget.spend(31)
