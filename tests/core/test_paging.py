@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -50,6 +51,17 @@ def test_months_are_the_calendar_s() -> None:
     assert floor_open(month, february + 28 * DAY_MS) == february
     assert next_open(month, february) - february == 29 * DAY_MS
     assert count_opens(month, february, next_open(month, february)) == 1
+
+
+def test_every_month_opens_on_its_first_day() -> None:
+    month = get_adapter("binance_futures").capabilities.spec(Interval.MONTH_1)
+    assert month is not None
+    opens = [datetime(year, number, 1, tzinfo=UTC) for year in range(1970, 2100) for number in range(1, 13)]
+    opens_ms = [int(opened.timestamp()) * 1000 for opened in opens]
+    for number, (opened_ms, next_ms) in enumerate(pairwise(opens_ms)):
+        assert floor_open(month, opened_ms) == floor_open(month, next_ms - 1) == opened_ms
+        assert next_open(month, opened_ms) == next_ms
+        assert count_opens(month, 0, opened_ms) == number
 
 
 def test_an_unverified_alignment_takes_every_time_as_it_is() -> None:

@@ -86,7 +86,9 @@ class Windows:
         """
         rows = self._rows
         if self.capabilities.wide_range == "newest":
-            return [Window(start_ms, min(end_ms, start_ms + self._span_ms(end_ms - start_ms, need, calls)), rows)]
+            if calls < _CALLS_BEFORE_THE_REST:
+                end_ms = min(end_ms, start_ms + self._span_ms(need, calls))
+            return [Window(start_ms, end_ms, rows)]
         pages = []
         while start_ms < end_ms and need > 0:
             page = Window(start_ms, min(end_ms, start_ms + self._page_ms(need)), self._page_rows(need))
@@ -100,7 +102,9 @@ class Windows:
         """The next calls, to be made side by side, for the newest `need` candles: the counterpart of `above`."""
         rows = self._rows
         if self.capabilities.wide_range == "newest":
-            return [Window(max(start_ms, end_ms - self._span_ms(end_ms - start_ms, need, calls)), end_ms, rows)]
+            if calls < _CALLS_BEFORE_THE_REST:
+                start_ms = max(start_ms, end_ms - self._span_ms(need, calls))
+            return [Window(start_ms, end_ms, rows)]
         pages = []
         while start_ms < end_ms and need > 0:
             opens_ms = max(start_ms, end_ms - self._page_ms(need))
@@ -121,9 +125,7 @@ class Windows:
     def _page_ms(self, need: int) -> int:
         return self._page_rows(need) * self.interval.min_duration_ms
 
-    def _span_ms(self, whole_ms: int, need: int, calls: int) -> int:
+    def _span_ms(self, need: int, calls: int) -> int:
         """How much to ask of an exchange that keeps the newest rows: a wide answer costs more."""
-        if calls >= _CALLS_BEFORE_THE_REST:
-            return whole_ms
         rows: int = min(need * 4**calls, self._rows)
         return rows * self.interval.min_duration_ms
