@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from marketdata.api.app import create_app
 from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
+from marketdata.core import candles
 from marketdata.core.clock import Clock
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.models import ExchangeId
@@ -26,6 +28,9 @@ from marketdata.store.engine import Database
 from marketdata.store.syncs import NewSyncRun
 from marketdata.syncer.sync import sync_exchange
 from tests.built_in import ADAPTERS
+
+PATIENCE_S = 60.0
+"""No deadline of a call or page is shorter here: a machine that is slow is no exchange that is."""
 
 PREFIXES = {"binance_futures": "binance", "hyperliquid": "hyperliquid", "coinbase": "coinbase"}
 
@@ -108,7 +113,7 @@ class Platform:
 def make_fetchers(http: httpx2.AsyncClient, clock: Clock, simulator: str) -> dict[ExchangeId, Fetcher]:
     """With budgets of their own: those that are shared through the database go by its time and not by `clock`."""
     return {
-        exchange: Fetcher(adapter, http, clock, f"{simulator}/{PREFIXES[exchange]}")
+        exchange: Fetcher(adapter, http, clock, f"{simulator}/{PREFIXES[exchange]}", deadline_s=PATIENCE_S)
         for exchange, adapter in ADAPTERS.items()
     }
 
@@ -120,6 +125,7 @@ async def running_platform(
     """All of it, synced, while the block runs."""
     controls = controls or Controls()
     async with AsyncExitStack() as opened:
+        opened.enter_context(pytest.MonkeyPatch.context()).setattr(candles, "DEADLINE_S", PATIENCE_S)
         config = server_config(sources, clock, controls)
         config.app = exchanges = Place(config.app)
         simulator = await opened.enter_async_context(serving(config))
@@ -131,7 +137,7 @@ async def running_platform(
         async with database.transaction() as connection:
             client, _ = await create_client(connection, "tests", ("candles:read", "metadata:read"), clock.now_ms())
         url = await opened.enter_async_context(serving(api))
-        http = await opened.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False))
+        http = await opened.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S, trust_env=False))
         platform = Platform(
             services=api.app.state.services,
             http=http,

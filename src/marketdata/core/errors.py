@@ -168,16 +168,19 @@ class UpstreamBlocked(UpstreamError):
 
     code = "upstream-blocked"
 
-    def __init__(self, exchange: ExchangeId, status: int) -> None:
-        """`status`: the HTTP status of its answer."""
-        super().__init__(exchange, f"{_BLOCKS.get(status, 'refuses this address')} (HTTP status {status})")
+    def __init__(self, exchange: ExchangeId, status: int, *, by_region: bool | None = None) -> None:
+        """`status`: the HTTP status of its answer; `by_region`: whether it is the place that it does not serve.
+
+        None: the status tells.
+        """
+        self.by_region = status == _LEGAL_REASONS if by_region is None else by_region
+        super().__init__(exchange, f"{_REGION if self.by_region else _FIREWALL} (HTTP status {status})")
         self.status = status
 
 
-_BLOCKS = {
-    403: "its firewall refuses this address; asking less often, or from another address, may help",
-    451: "does not serve this region for legal reasons; it has to be asked from a place that it serves",
-}
+_LEGAL_REASONS = 451
+_FIREWALL = "its firewall refuses this address; asking less often, or from another address, may help"
+_REGION = "does not serve this region; it has to be asked from a place that it serves"
 
 
 class StoreError(MarketDataError):

@@ -19,7 +19,7 @@ from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.sources import Sources, simulated
 from marketdata.simulator.truth import truth
 from tests.conftest import Postgres
-from tests.e2e.platform import Platform, running_platform
+from tests.e2e.platform import PATIENCE_S, Platform, running_platform
 
 SEED = 7
 T0 = 1780000000000  # 2026-05-28T20:26:40Z, a Thursday
@@ -51,6 +51,7 @@ class Stage:
             self.clock,
             known.base_url,
             budget=ExchangeBudget(known.adapter.exchange, budget, self.clock),
+            deadline_s=PATIENCE_S,
         )
 
     def calls(self, exchange: str, route: str | None = None) -> list[Entry]:

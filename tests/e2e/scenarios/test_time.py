@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from marketdata.core.models import DAY_MS, MINUTE_MS, Candle, Interval
+from marketdata.core.models import DAY_MS, MINUTE_MS, Interval
 from marketdata.simulator.scenario import Scenario
 from tests.e2e.scenarios.conftest import T0, Stage
-from tests.e2e.truth.expected import COLUMNS
+from tests.e2e.scenarios.rows import columns, values
 from tests.e2e.truth.world import Ticking
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -22,14 +22,6 @@ SERIES = [
     ("hyperliquid", "BTC", "BTC-USDC-PERP"),
     ("coinbase", "BTC-USD", "BTC-USD"),
 ]
-
-
-def values(rows: list[dict[str, Any]]) -> list[list[Any]]:
-    return [[row[name] for name in COLUMNS] for row in rows]
-
-
-def columns(candles: list[Candle]) -> list[list[Any]]:
-    return [[getattr(candle, name) for name in COLUMNS] for candle in candles]
 
 
 @pytest.mark.parametrize("exchange,symbol,name", SERIES)

@@ -18,6 +18,9 @@ from marketdata.core.models import Candle, Capabilities, Column, ExchangeId, Int
 _LONGEST_WAIT_DIGITS = 6
 """A wait of more seconds than that is no answer to believe."""
 
+_PAGE_BYTES = 16_384
+_REGION_MARKS = (b"from your country", b"the country or region")  # CloudFront's page; Cloudflare's, error 1009
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -111,8 +114,13 @@ def columns(**units: Literal["base", "quote", "count"]) -> Mapping[str, Column]:
 _COLUMNS = ("volume", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume")
 
 
-def classify_status(exchange: ExchangeId, status: int, headers: Mapping[str, str]) -> UpstreamError | None:
-    """Name what an HTTP status means at any exchange; an adapter looks at its exchange's own codes first."""
+def classify_status(
+    exchange: ExchangeId, status: int, headers: Mapping[str, str], body: bytes = b""
+) -> UpstreamError | None:
+    """Name what an HTTP status means at any exchange; an adapter looks at its exchange's own codes first.
+
+    `body`: tells a region that is not served from an address that is not, where a page of the network's edge says so.
+    """
     if status == 200:
         return None
     if status == 429:
@@ -120,7 +128,8 @@ def classify_status(exchange: ExchangeId, status: int, headers: Mapping[str, str
     if status == 418:
         return UpstreamBanned(exchange, None, retry_after_s(headers))
     if status in {403, 451}:
-        return UpstreamBlocked(exchange, status)
+        is_told = any(mark in body[:_PAGE_BYTES] for mark in _REGION_MARKS)
+        return UpstreamBlocked(exchange, status, by_region=is_told or None)
     if status == 503:
         return UpstreamUnavailable(exchange, "says that it is out of service (HTTP status 503)", retry_after_s(headers))
     if status == 408 or status >= 500:

@@ -169,7 +169,7 @@ class BinanceFutures:
             return UpstreamRefused(self.exchange, f"{_REFUSALS[error.code]} ({error.code})")
         if status == 200 and error.code:
             return UpstreamUnavailable(self.exchange, f"answered with its error {error.code}")
-        return classify_status(self.exchange, status, headers)
+        return classify_status(self.exchange, status, headers, body)
 
 
 def _instrument(draft: ListingDraft, row: _Symbol, known: Kind | None) -> ListedInstrument:

@@ -139,7 +139,7 @@ class Coinbase:
             return UpstreamRefused(self.exchange, "it does not serve this product (404)")
         if status == 503 and b"maintenance" in body[:_MESSAGE_BYTES]:
             return UpstreamUnavailable(self.exchange, "says that it is under maintenance (503)", retry_after_s(headers))
-        return classify_status(self.exchange, status, headers)
+        return classify_status(self.exchange, status, headers, body)
 
 
 def _instrument(draft: ListingDraft, row: _Product) -> ListedInstrument:

@@ -170,7 +170,7 @@ class Hyperliquid:
         """Errors are plain text without a code; nothing tells how long to wait."""
         if status == 500 and body.strip() == b"null":  # looks like a fault and is an unknown coin
             return UpstreamRefused(self.exchange, "it does not know this coin (500 null)")
-        return classify_status(self.exchange, status, headers)
+        return classify_status(self.exchange, status, headers, body)
 
 
 def _perpetual(draft: ListingDraft, row: _Asset, *, collateral: str | None) -> ListedInstrument:

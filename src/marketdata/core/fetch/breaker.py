@@ -93,7 +93,7 @@ class Breaker:
 
     def _refusal(self, wait_s: float) -> UpstreamError:
         if isinstance(self._last, UpstreamBlocked):
-            return UpstreamBlocked(self._exchange, self._last.status)
+            return UpstreamBlocked(self._exchange, self._last.status, by_region=self._last.by_region)
         last = str(self._last).removeprefix(f"{self._exchange}: ")
         detail = f"has failed {self._failures} times in a row and is left alone for a moment; the last time: {last}"
         return UpstreamUnavailable(self._exchange, detail, wait_s)
