@@ -25,15 +25,14 @@ SIMULATOR_PORT = 9000
 def api() -> None:
     """Serve the API until it is stopped; requests under way are finished."""
     with needs("api"):
-        import uvloop
-
+        from marketdata.api.loop import Loop
         from marketdata.api.server import serve
         from marketdata.api.settings import ApiSettings
     settings = read_settings(ApiSettings)
     exchanges = read_settings(load_exchange_settings)
     free_port(settings.host, settings.port)
     with open_store("api") as url:
-        _run_until_stopped(serve(url, exchanges, settings, SystemClock()), uvloop.new_event_loop)
+        _run_until_stopped(serve(url, exchanges, settings, SystemClock()), Loop)
 
 
 def syncer(
