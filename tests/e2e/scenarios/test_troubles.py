@@ -91,7 +91,7 @@ async def test_a_trouble_is_told_by_its_name_and_passes(stage: Stage, state: Sta
     assert (await stage.read(PATHS[state.exchange], limit=3))["page"]["count"] == 3
 
 
-def test_each_state_that_matters_is_there_for_each_exchange() -> None:
+async def test_each_state_that_matters_is_there_for_each_exchange() -> None:
     told = {(state.exchange, state.words) for state in STATES}
     for exchange in PATHS:
         assert (exchange, FIREWALL[1]) in told

@@ -22,6 +22,7 @@ from marketdata.core.errors import (
     UpstreamError,
     UpstreamGarbled,
     UpstreamRateLimited,
+    UpstreamRefused,
     UpstreamUnavailable,
 )
 from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter, Request, classify_status, date_ms
@@ -150,7 +151,7 @@ class Fetcher:
 
         capabilities = self.adapter.capabilities
         most_bytes = max(_LEAST_CAP_BYTES, capabilities.rows_per_call * _ROW_BYTES)
-        answered = await self._ask(self.adapter.candles_request(query), read, most_bytes)
+        answered = await self._ask(self.adapter.candles_request(query), read, most_bytes, is_of_one=True)
         spec = capabilities.spec(query.interval)
         if spec is None:
             raise ValueError("an interval that the exchange does not offer is refused before it is asked for")
@@ -188,21 +189,33 @@ class Fetcher:
         refuse_repeated_keys(self.adapter.exchange, answer.body)
         return answer.body
 
-    async def _ask[T](self, request: Request, read: Callable[[Answer], T], most_bytes: int = MAX_BODY_BYTES) -> T:
-        """What `read` makes of the answer to `request`, which is asked again once where that is safe and may help."""
+    async def _ask[T](
+        self,
+        request: Request,
+        read: Callable[[Answer], T],
+        most_bytes: int = MAX_BODY_BYTES,
+        *,
+        is_of_one: bool = False,
+    ) -> T:
+        """What `read` makes of the answer to `request`, which is asked again once where that is safe and may help.
+
+        `is_of_one`: whether it is about one instrument, which may be refused.
+        """
         ends_at = asyncio.get_running_loop().time() + self._deadline_s
         self._retries.earn()
         try:
-            return await self._attempt(request, read, most_bytes, ends_at)
+            return await self._attempt(request, read, most_bytes, ends_at, is_of_one=is_of_one)
         except UpstreamError as error:
             pause_s = self._chance.uniform(*_RETRY_AFTER_S)
             is_late = asyncio.get_running_loop().time() + pause_s >= ends_at
             if is_late or not is_worth_retrying(error) or not self._retries.spend():
                 raise
         await self._clock.sleep(pause_s)
-        return await self._attempt(request, read, most_bytes, ends_at)
+        return await self._attempt(request, read, most_bytes, ends_at, is_of_one=is_of_one)
 
-    async def _attempt[T](self, request: Request, read: Callable[[Answer], T], most_bytes: int, ends_at: float) -> T:
+    async def _attempt[T](
+        self, request: Request, read: Callable[[Answer], T], most_bytes: int, ends_at: float, *, is_of_one: bool
+    ) -> T:
         """One call within budget and deadline; the answer is a good one, else an UpstreamError is raised.
 
         `ends_at`: by the event loop's clock. The budget is asked last: who may spend sends at once.
@@ -219,6 +232,8 @@ class Fetcher:
                 if used is not None:
                     self.budget.reported(used, sent_at)
                 error = self.adapter.classify(answer.status, answer.headers, answer.body)
+                if isinstance(error, UpstreamRefused) and not is_of_one:
+                    error = classify_status(exchange, answer.status, answer.headers, answer.body)
                 if error is None and not answer.is_json:
                     error = UpstreamGarbled(exchange, "the answer does not say that it is JSON")
                 if error is None:
