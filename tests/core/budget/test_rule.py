@@ -23,9 +23,14 @@ def test_four_fifths_of_the_limit_a_tenth_of_it_for_the_syncer(
     assert (rule.limit, rule.api_limit, rule.block, rule.window_s) == (limit, api_limit, block, window_s)
 
 
+def test_many_who_wait_may_be_leased_a_quarter() -> None:
+    assert [rule.most_blocks for rule in (BINANCE, HYPERLIQUID, COINBASE)] == [480, 240, 3]
+
+
 def test_the_smallest_limit_still_lets_one_through() -> None:
     rule = Rule(Budget(limit=1, window_s=1, window="sliding"))
     assert (rule.limit, rule.api_limit, rule.block) == (1, 1, 1)
+    assert rule.most_blocks == 0
     assert rule.share_limit == 0  # but none without books: it cannot be divided
 
 
