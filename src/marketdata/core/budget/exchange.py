@@ -11,6 +11,7 @@ from marketdata.core.clock import Clock
 from marketdata.core.errors import DatabaseUnavailable, UpstreamBanned, UpstreamRateLimited
 from marketdata.core.models import Budget, ExchangeId
 
+_MOST_LEASES = 5
 _SHORTEST_SLEEP_S = 0.001
 _MS_PER_S = 1000
 
@@ -82,11 +83,15 @@ class ExchangeBudget:
         try:
             async with self._turn:
                 self.heed()  # it may have begun while this caller stood in line
+                leases = 0
                 while not self._take(weight):
                     wait_s = self._check_patience(self._wait_s(weight), began)
                     if wait_s:
                         await self._clock.sleep(max(wait_s, _SHORTEST_SLEEP_S))
                     elif self._pool is not None and self._pool.is_reachable:
+                        if leases == _MOST_LEASES:
+                            raise UpstreamRateLimited(self._exchange, self._rule.lease_s)
+                        leases += 1  # on a slow day one comes too late to be spent, and the next in time
                         await self._renew(self._pool, weight)
                     self.heed()
         finally:
@@ -178,8 +183,6 @@ class ExchangeBudget:
             self._lease = await pool.lease(self._exchange, ask)
         except DatabaseUnavailable:
             return
-        if self._lease is not None and self._lease.left_at(self._clock.monotonic()) < weight:
-            raise UpstreamRateLimited(self._exchange, self._rule.lease_s)  # the answer came too late to be of use
 
     def _wait_s(self, weight: int) -> float | None:
         """The seconds until there should be room for `weight`; None: there never will be."""
