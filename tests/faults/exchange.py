@@ -16,6 +16,9 @@ from tests.faults.kinds import FAULTS, Scene, whole
 CALLS = {"listing": "listing", "candles": "candles", "latest": "candles"}
 """The cells of an exchange, and the call to it that fails there."""
 
+CLOCK = "clock"
+"""One cell more, in which candles are asked for and the exchange's time fails."""
+
 NO_FAULT = "nothing"
 
 
@@ -46,7 +49,7 @@ class FaultyExchange:
         place = f"/{fault}/{cell}/{exchange}"
         good = EXCHANGES[exchange](asked(head, body, place))
         scene = Scene(exchange, good, self.url + path, self._inside)
-        if fault == NO_FAULT or good.call != CALLS[cell]:
+        if fault == NO_FAULT or good.call != CALLS.get(cell, "time"):
             await whole()(writer, scene)
             return
         self.played[place] += 1

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from marketdata.api.problems import PROBLEMS
 from tests.conftest import Postgres
-from tests.faults.exchange import CALLS, NO_FAULT
+from tests.faults.exchange import CALLS, CLOCK, NO_FAULT
 from tests.faults.good import EXCHANGES, HOUR_MS
 from tests.faults.kinds import FAULTS, bomb
 from tests.faults.matrix import APPLICABLE, CELLS, NO_ROWS, START_MS, Cell, Cost, Faults, Outcome, running_product
@@ -81,6 +81,14 @@ async def play_at_once(faults: Faults, cells: list[Cell]) -> None:
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if not fault.is_slow and not fault.is_large])
 async def test_a_fault_is_named_and_changes_nothing(faults: Faults, name: str) -> None:
     await play_at_once(faults, [cell for cell in APPLICABLE if cell.fault == name])
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if not fault.is_slow])
+async def test_a_fault_of_the_exchange_s_clock_is_named_too(faults: Faults, name: str) -> None:
+    unread = (
+        {"hyperliquid"} if name in {"error-with-200", "nan", "infinity"} else set()
+    )  # there a header tells the time
+    await play_at_once(faults, [Cell(name, exchange, CLOCK) for exchange in EXCHANGES.keys() - unread])
 
 
 async def test_faults_that_take_time_are_given_up(faults: Faults) -> None:

@@ -140,9 +140,9 @@ def count(loop: asyncio.AbstractEventLoop, exchange: str, damage: str | None, ex
 
 
 @pytest.mark.parametrize("exchange", ADAPTERS)
-@pytest.mark.parametrize("examples", [13, pytest.param(150, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [8, pytest.param(150, marks=pytest.mark.long)])
 def test_nothing_wrong_is_served(exchange: str, examples: int) -> None:
-    """13 × 24 × 3 = 936 row sets; in the long run 10,800."""
+    """8 × 24 × 3 = 576 row sets; in the long run 10,800."""
     with asyncio.Runner() as runner:
         assert count(runner.get_loop(), exchange, None, examples) == (0, 0)
         spoilt_in_all = 0
@@ -210,7 +210,7 @@ def test_nothing_wrong_passes_the_api(exchange: str, postgres_url: str) -> None:
             def try_all() -> None:
                 for name in DAMAGES:
 
-                    @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+                    @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), database=None)
                     @given(worlds(exchange, name))
                     def one(case: tuple[World, CandleRange]) -> None:
                         answer = asyncio.run_coroutine_threadsafe(sockets.get(*case), loop).result(60)

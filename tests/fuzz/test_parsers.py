@@ -20,7 +20,7 @@ def test_good_answers_are_read(name: str) -> None:
 def test_damaged_answers_are_read_or_refused(name: str) -> None:
     good = seeds(name)
 
-    @settings(max_examples=300 if name.endswith("listing") else 1500, deadline=None, database=None)
+    @settings(max_examples=150 if name.endswith("listing") else 800, deadline=None, database=None)
     @given(st.integers(0, 2**64))
     def run(number: int) -> None:
         chance = random.Random(number)
