@@ -27,15 +27,15 @@ from cosmic_ray.plugins import get_operator, operator_names
 from hypothesis import Phase, settings
 
 CORE = Path("src/marketdata/core")
-BUDGET = "tests/core/budget"
+BUDGET = sorted(map(str, Path("tests/core/budget").glob("test_*.py")))
 TESTS = {
     "paging": ["tests/core/test_paging.py"],
     "validate": ["tests/core/test_validate.py"],
-    "budget/bookings": [f"{BUDGET}/test_bookings.py", BUDGET],
-    "budget/exchange": [f"{BUDGET}/test_exchange.py", BUDGET],
-    "budget/pool": [f"{BUDGET}/test_pool.py", BUDGET],
-    "budget/rule": [f"{BUDGET}/test_rule.py", BUDGET],
-    "budget/silences": [f"{BUDGET}/test_silences.py", BUDGET],
+    "budget/bookings": ["tests/core/budget/test_bookings.py", *BUDGET],
+    "budget/exchange": ["tests/core/budget/test_exchange.py", *BUDGET],
+    "budget/pool": ["tests/core/budget/test_pool.py", *BUDGET],
+    "budget/rule": ["tests/core/budget/test_rule.py", *BUDGET],
+    "budget/silences": ["tests/core/budget/test_silences.py", *BUDGET],
     "fetch/breaker": ["tests/core/fetch/test_breaker.py"],
     "fetch/flight": ["tests/core/fetch/test_flight.py"],
 }
@@ -43,7 +43,7 @@ TESTS = {
 
 LEAST_PERCENT = 90
 MOST_MEMORY = 4 << 30
-OPTIONS = ("-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+OPTIONS = ("--tb=no", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 SEEN_BY_TIME = -signal.SIGALRM
 
 
