@@ -55,7 +55,8 @@ def test_a_lease_is_spent_until_its_end_or_until_it_is_closed() -> None:
     assert (lease.left, lease.spent) == (2, 3)
     assert not lease.spend(3, 9.999)
     assert not lease.spend(2, 10.0)
-    assert (lease.left_at(9.999), lease.left_at(10.0), lease.spent) == (2, 0, 3)
+    assert [lease.left_at(now) for now in (9.999, 10.0, 11.0)] == [2, 0, 0]
+    assert lease.spent == 3
     lease.close()
     assert not lease.spend(1, 0.0)
     assert (lease.left, lease.spent) == (0, 3)
