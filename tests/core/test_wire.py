@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from marketdata.core.errors import UpstreamBadData
 from marketdata.core.models import ExchangeId
-from marketdata.core.wire import decode, decoder, plain, plain_json_number
+from marketdata.core.wire import MAX_VALUES, decode, decoder, plain, plain_json_number, refuse_repeated_keys
 
 ANY = decoder(list[Any])
 EXCHANGE = ExchangeId("coinbase")
@@ -69,6 +69,12 @@ def test_what_is_no_number_becomes_text_that_no_number_looks_like() -> None:
 def test_json_is_strict(body: bytes) -> None:
     with pytest.raises(UpstreamBadData):
         decode(EXCHANGE, ANY, body)
+
+
+def test_an_answer_of_very_many_values_is_refused() -> None:
+    refuse_repeated_keys(EXCHANGE, b"[" + b"[]," * MAX_VALUES + b"[]]")
+    with pytest.raises(UpstreamBadData, match="more than 400000 values"):
+        refuse_repeated_keys(EXCHANGE, b"[" + b"[]," * (MAX_VALUES + 1) + b"[]]")
 
 
 def test_what_is_skipped_is_utf_8_too() -> None:

@@ -11,8 +11,12 @@ from typing import Any
 
 import msgspec
 
-from marketdata.core.errors import UpstreamGarbled
+from marketdata.core.errors import UpstreamBadData, UpstreamGarbled
 from marketdata.core.models import DecimalText, ExchangeId
+
+
+MAX_VALUES = 400_000
+"""The most values that an answer may hold; the largest known is a listing of a thousand symbols with a hundred each."""
 
 
 def decoder[T](wire_type: type[T]) -> msgspec.json.Decoder[T]:
@@ -33,8 +37,11 @@ def decode[T](exchange: ExchangeId, wire_decoder: msgspec.json.Decoder[T], body:
 def refuse_repeated_keys(exchange: ExchangeId, body: bytes) -> None:
     """Raise UpstreamGarbled when an object of `body` has a key twice, or when it is not JSON: msgspec takes the last.
 
-    It takes ten times as long as decoding does.
+    It takes ten times as long as decoding does. Raises UpstreamBadData when there are too many values: each of the
+    smallest takes thirty times its bytes in memory.
     """
+    if body.count(b",") > MAX_VALUES:
+        raise UpstreamBadData(exchange, f"the answer holds more than {MAX_VALUES} values")
     try:
         json.loads(body.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
