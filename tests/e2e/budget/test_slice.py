@@ -14,7 +14,7 @@ async def test_neither_overload_nor_a_ban_nor_a_kill_makes_us_ask_too_much(postg
             installation.rows["binance_futures"] = (100,)
             callers = asyncio.create_task(installation.load({"binance_futures": 10, "hyperliquid": 3}, seconds=1e6))
             await fakes.control("/_silence")
-            late = await installation.ban(3 + 2 * installation.started_in_s, killed=installation.apis[0])
+            late = await installation.ban(4 + installation.started_in_s, killed=installation.apis[0])
             callers.cancel()
             assert all(seconds <= STRAGGLING_S for seconds in late)
             assert installation.outcomes["binance_futures", "upstream-banned"] > 0
