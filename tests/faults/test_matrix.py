@@ -4,8 +4,10 @@
 """
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -55,6 +57,18 @@ def check(cell: Cell, outcome: Outcome) -> None:
 
 async def test_27_faults_make_243_cells_of_which_4_cannot_be() -> None:
     assert (len(FAULTS), len(CELLS), len(APPLICABLE)) == (27, 243, 239)
+
+
+async def test_the_documentation_has_every_fault_with_its_codes() -> None:
+    lines = (Path(__file__).parents[2] / "docs/faults.md").read_text().splitlines()
+    told = {
+        cells[1].strip("` "): set(re.findall(r"upstream-[a-z-]+", cells[3])) for cells in map(_cells, lines) if cells
+    }
+    assert told == {name: {fault.code, *fault.codes.values()} for name, fault in FAULTS.items()}
+
+
+def _cells(line: str) -> list[str]:
+    return line.split("|") if line.startswith("| `") else []
 
 
 async def test_without_a_fault_all_is_well(faults: Faults) -> None:
