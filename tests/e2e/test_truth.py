@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from marketdata.core.clock import ManualClock
 from marketdata.simulator.scenario import Scenario
-from marketdata.simulator.sources import simulated
 from tests.conftest import Postgres
+from tests.e2e.markets import market
 from tests.e2e.platform import running_platform
 from tests.e2e.truth.asked import Asked, requests
 from tests.e2e.truth.walk import SEED, check
@@ -23,7 +23,7 @@ def test_any_answer_is_the_truth_or_a_named_problem(postgres: Postgres, examples
     clock = ManualClock(T0)
 
     async def run() -> None:
-        sources = simulated(SEED, Scenario(limits=False))
+        sources = market(SEED, Scenario(limits=False))
         async with running_platform(sources, clock, postgres.make_database()) as platform:
             loop = asyncio.get_running_loop()
 

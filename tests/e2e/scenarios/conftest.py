@@ -16,9 +16,10 @@ from marketdata.simulator.controls import Controls
 from marketdata.simulator.faults import Faults
 from marketdata.simulator.journal import Entry, Journal
 from marketdata.simulator.scenario import Scenario
-from marketdata.simulator.sources import Sources, simulated
+from marketdata.simulator.sources import Sources
 from marketdata.simulator.truth import truth
 from tests.conftest import Postgres
+from tests.e2e.markets import market
 from tests.e2e.platform import PATIENCE_S, Platform, running_platform
 
 SEED = 7
@@ -31,14 +32,14 @@ class Stage:
 
     platform: Platform
     clock: ManualClock
-    sources: Sources = field(default_factory=lambda: simulated(SEED))
+    sources: Sources = field(default_factory=lambda: market(SEED))
 
     def play(
         self, scenario: Scenario | None = None, *faults: str, now_ms: int = T0, journal: Journal | None = None
     ) -> None:
         """Begin anew at `now_ms`: exchanges that remember nothing, an API that has not met them."""
         self.clock.set(now_ms)
-        self.sources = simulated(SEED, scenario)
+        self.sources = market(SEED, scenario)
         self.platform.stage(self.sources, Controls(Faults(faults, SEED), journal or Journal()))
 
     def allow(self, exchange: str, limit: int) -> None:
@@ -77,4 +78,4 @@ async def stage(postgres: Postgres) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as opened:
         url = postgres.make_database()
         opened.callback(postgres.drop_database, url)
-        yield Stage(await opened.enter_async_context(running_platform(simulated(SEED), clock, url)), clock)
+        yield Stage(await opened.enter_async_context(running_platform(market(SEED), clock, url)), clock)

@@ -23,6 +23,7 @@ class Reader:
 
     def __init__(self, stage: Stage, symbol: str, pages: int) -> None:
         self._stage = stage
+        self.symbol = symbol
         end = T0 - T0 % MINUTE_MS
         self.wanted = range(end - pages * ROWS * MINUTE_MS, end, MINUTE_MS)
         self.opens: list[int] = []
@@ -64,16 +65,21 @@ async def test_1_a_cold_reading_of_ten_symbols_never_meets_a_429(
     minutes = 0
     while left := [reader for reader in readers if not reader.is_done]:
         read = sum(len(reader.opens) for reader in readers)
-        refusals = [one for one in await asyncio.gather(*(reader.read() for reader in left)) if one is not None]
+        answers = await asyncio.gather(*(reader.read() for reader in left))
         assert sum(len(reader.opens) for reader in readers) > read, "each minute brings some on"
         minutes += 1
-        if not refusals:
+        waits = {
+            reader.symbol: assert_problem(answer, "upstream-rate-limited")
+            for reader, answer in zip(left, answers, strict=True)
+            if answer is not None
+        }
+        if not waits:
             continue
-        wait_s = max(assert_problem(one, "upstream-rate-limited") for one in refusals)
+        wait_s = max(waits.values())
         assert wait_s <= 61
         asked = len(stage.calls("binance_futures"))
         stage.clock.advance((wait_s - 1) * 1000)
-        early = await next(reader for reader in left if not reader.is_done).read()
+        early = await next(reader for reader in left if waits.get(reader.symbol) == wait_s).read()
         assert early is not None
         assert assert_problem(early, "upstream-rate-limited") == 1
         assert len(stage.calls("binance_futures")) == asked, "who is told to wait costs nothing"

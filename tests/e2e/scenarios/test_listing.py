@@ -11,11 +11,11 @@ from marketdata.core.models import DAY_MS, HOUR_MS, ExchangeId, Interval
 from marketdata.simulator.controls import Controls
 from marketdata.simulator.faults import Faults
 from marketdata.simulator.scenario import Scenario
-from marketdata.simulator.sources import simulated
 from marketdata.simulator.truth import truth
 from marketdata.store.syncs import NewSyncRun
 from marketdata.syncer.sync import sync_exchange
 from tests.conftest import Postgres
+from tests.e2e.markets import market
 from tests.e2e.platform import Platform, running_platform
 from tests.e2e.scenarios.conftest import SEED, T0, Stage
 from tests.e2e.scenarios.rows import columns, values
@@ -36,7 +36,7 @@ async def sync_binance(platform: Platform) -> NewSyncRun:
 async def test_8_a_contract_that_settles_keeps_its_candles_while_they_are_served(postgres: Postgres) -> None:
     """8. Binance: symbol goes TRADING -> SETTLING: catalogue change recorded, candles kept, -1122 not retried."""
     clock = ManualClock(ENDS_MS - HOUR_MS)
-    sources = simulated(SEED)
+    sources = market(SEED)
     url = postgres.make_database()
     async with running_platform(sources, clock, url) as platform:
         path = f"/v1/candles/binance_futures/{NAME}/1m"
@@ -84,7 +84,7 @@ async def test_9_words_that_nobody_has_heard_of_never_drop_a_listing(
 ) -> None:
     """9. Binance: unknown contractType / status / new filter / non-ASCII symbol: load OK, one symbol lost at most."""
     clock = ManualClock(T0)
-    sources = simulated(SEED)
+    sources = market(SEED)
     url = postgres.make_database()
     async with running_platform(sources, clock, url, Controls(Faults(fault))) as platform:
         run = platform.runs[BINANCE]

@@ -9,8 +9,9 @@ from marketdata.core.candles import MAX_CALLS, MAX_GAPS
 from marketdata.core.clock import ManualClock
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.models import Interval
-from marketdata.simulator.sources import Sources, simulated
+from marketdata.simulator.sources import Sources
 from marketdata.simulator.truth import _source, first_traded_day_ms, truth
+from tests.e2e.markets import market
 from tests.e2e.platform import Platform
 from tests.e2e.truth.asked import Asked
 from tests.e2e.truth.expected import Moments, match, slots
@@ -32,7 +33,7 @@ _HARMLESS = {"gaps-truncated", "prelisting-omitted"}
 
 async def check(platform: Platform, clock: ManualClock, world: World, asked: Asked) -> None:
     """Ask in `world`, and once more when all of it is over."""
-    sources, controls = simulated(SEED, world.scenario), controls_of(world, clock)
+    sources, controls = market(SEED, world.scenario), controls_of(world, clock)
     clock.set(world.now_ms)
     platform.stage(sources, controls)
     await _Walk(platform, sources, world, asked, world.problems).run()
