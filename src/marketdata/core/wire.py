@@ -14,7 +14,6 @@ import msgspec
 from marketdata.core.errors import UpstreamBadData, UpstreamGarbled
 from marketdata.core.models import DecimalText, ExchangeId
 
-
 MAX_VALUES = 400_000
 """The most values that an answer may hold; the largest known is a listing of a thousand symbols with a hundred each."""
 
