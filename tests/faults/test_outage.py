@@ -164,7 +164,14 @@ async def market(database_url: str) -> AsyncIterator[Market]:
         for adapter in BUILT_IN:
             url = exchanges[adapter.exchange].url
             api.fetchers[adapter.exchange] = Fetcher(adapter(), api.upstream, SystemClock(), url)
-        yield Market(api, exchanges)
+        platform = Market(api, exchanges)
+        asking = [asyncio.create_task(platform.keep_asking(name)) for name in SYMBOLS]
+        try:
+            yield platform
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
 
 
 def percentile(answers: Sequence[Told], part: float) -> float:
@@ -177,7 +184,6 @@ async def outage(database_url: str, dead: str, way: Way, lasts_s: float, *, is_s
     """Let `dead` be dead, come back, and see what was told."""
     async with market(database_url) as platform:
         exchange = platform.exchanges[dead]
-        asking = [asyncio.create_task(platform.keep_asking(name)) for name in SYMBOLS]
         for name in SYMBOLS:
             await platform.until_told(name, good=True)
         await asyncio.sleep(lasts_s / 4)
@@ -190,9 +196,6 @@ async def outage(database_url: str, dead: str, way: Way, lasts_s: float, *, is_s
         await exchange.come_back()
         recovered_s = await platform.until_told(dead, good=True)
         await asyncio.sleep(1)
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
 
     for name, told in platform.told.items():
         if name != dead:
