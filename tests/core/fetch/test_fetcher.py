@@ -197,6 +197,20 @@ async def test_an_exchange_that_fails_again_and_again_is_left_alone(client: http
         assert len(answered) == 1
 
 
+async def test_the_probe_that_fails_says_so_at_once(client: httpx2.AsyncClient) -> None:
+    clock = ManualClock(T0)
+    async with fake_exchange(http(b"oops", "500 Oops")) as exchange:
+        asking = Fetcher(BINANCE, client, clock, exchange.url)
+        for _ in range(5):
+            with pytest.raises(UpstreamUnavailable):
+                await asking.candles(QUERY, NOW)
+        clock.advance(20_000)
+        began_ms, asked = clock.now_ms(), len(exchange.requests)
+        with pytest.raises(UpstreamUnavailable, match="HTTP status 500"):
+            await asking.candles(QUERY, NOW)
+        assert (clock.now_ms(), len(exchange.requests)) == (began_ms, asked + 1)
+
+
 async def test_the_same_at_the_same_time_is_one_call(client: httpx2.AsyncClient) -> None:
     async def slowly(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.2)

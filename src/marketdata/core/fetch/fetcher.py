@@ -208,7 +208,8 @@ class Fetcher:
         except UpstreamError as error:
             pause_s = self._chance.uniform(*_RETRY_AFTER_S)
             is_late = asyncio.get_running_loop().time() + pause_s >= ends_at
-            if is_late or not is_worth_retrying(error) or not self._retries.spend():
+            # an open breaker, which this call may have been the probe of, would not let another one through
+            if is_late or self._breaker.is_open or not is_worth_retrying(error) or not self._retries.spend():
                 raise
         await self._clock.sleep(pause_s)
         return await self._attempt(request, read, most_bytes, ends_at, is_of_one=is_of_one)
