@@ -1,12 +1,15 @@
 """Three exchanges made of raw sockets, a process of their own: they count as the real ones do, each by its own clock.
 
 Nothing of the product is used here. Candles are asked of it, and there never are any: it is about the counting. What
-was counted is told at `/_report`; `/_ban?s=6` bans for six seconds with the next call to Binance, `/_foreign?weight=5`
-is another program at the same address, and `/_silence` refuses the next call to Hyperliquid.
+was counted is told at `/_report`; `/_ban?s=6` bans for six seconds with the next call to Binance (`&cut=1`: that answer
+breaks off in its body), `/_foreign?weight=5` is another program at the same address, and `/_silence` refuses the next
+call to Hyperliquid.
 """
 
 import asyncio
 import json
+import math
+import random
 import sys
 import time
 from collections import defaultdict, deque
@@ -30,21 +33,25 @@ class Binance:
         self.windows: defaultdict[int, int] = defaultdict(int)
         self.foreign = 0
         self.ban_s = 0.0
+        self.cuts = False
         self.banned_until = 0.0
-        self.began = 0.0
-        self.bans: list[list[float]] = []  # for each the seconds after which calls came all the same
+        self.told_at: float | None = None
+        self.unaware = 0  # calls during a ban before the first caller was told of it
+        self.bans: list[list[float]] = []  # for each the seconds after it was told at which calls came all the same
 
     def answer(self, now: float, path: str, query: dict[str, str], body: bytes) -> Answered:
         del body
         if self.ban_s:
             self.banned_until, self.ban_s = now + self.ban_s, 0.0
             self.bans.append([])
-            self.began = now
-        elif now < self.banned_until:
-            self.bans[-1].append(round(now - self.began, 4))
+            self.told_at = None
+        elif now < self.banned_until and self.told_at is not None:
+            self.bans[-1].append(round(now - self.told_at, 4))
         if now < self.banned_until:
+            self.unaware += self.told_at is None
             told = f"Way too many requests; IP banned until {round(self.banned_until * 1000)}."
-            return "418 I'm a teapot", {}, json.dumps({"code": -1003, "msg": told}).encode()
+            retry_after = {"Retry-After": str(math.ceil(self.banned_until - now))}
+            return "418 I'm a teapot", retry_after, json.dumps({"code": -1003, "msg": told}).encode()
         minute = int(now // 60)
         rows = int(query.get("limit", 500))
         weight = (
@@ -59,6 +66,13 @@ class Binance:
         if path == "/fapi/v1/exchangeInfo":
             return "200 OK", used, (SAMPLES / "binance_futures/exchangeInfo.json").read_bytes()
         return "200 OK", used, b"[]"
+
+    def tell(self, now: float, status: str) -> bool:
+        """Take note that an answer is written now; whether it breaks off."""
+        if not status.startswith("418") or self.told_at is not None:
+            return False
+        self.told_at = now
+        return self.cuts
 
     def add_foreign(self, now: float, weight: int) -> None:
         self.windows[int(now // 60)] += weight
@@ -85,7 +99,7 @@ class Hyperliquid:
         if self.refused_at and now < self.refused_at + 5:
             self.stragglers.append(round(now - self.refused_at, 4))
         if self.refuses_next:
-            self.refuses_next, self.refused_at = False, now
+            self.refuses_next = False
             return "429 Too Many Requests", {}, b"null"
         asked = json.loads(body)
         weight = 2 if asked["type"] == "allMids" else 20
@@ -102,6 +116,11 @@ class Hyperliquid:
             return "429 Too Many Requests", {}, b"null"
         sample = {"allPerpMetas": "allPerpMetas", "spotMeta": "spotMeta"}.get(asked["type"])
         return "200 OK", {}, (SAMPLES / f"hyperliquid/{sample}.json").read_bytes() if sample else b"[]"
+
+    def tell(self, now: float, status: str) -> bool:
+        if status.startswith("429") and not self.refused_at:
+            self.refused_at = now
+        return False
 
     def counted(self) -> list[float]:
         return [self.most]
@@ -129,46 +148,64 @@ class Coinbase:
             return "200 OK", {}, json.dumps({"iso": f"{stamp}.{int(now % 1 * 1000):03}Z", "epoch": now}).encode()
         return "200 OK", {}, (SAMPLES / "coinbase/products.json").read_bytes() if path == "/products" else b"[]"
 
+    def tell(self, now: float, status: str) -> bool:
+        del now, status
+        return False
+
     def counted(self) -> list[float]:
         return [self.most]
 
 
 class Venue(Protocol):
     def answer(self, now: float, path: str, query: dict[str, str], body: bytes) -> Answered: ...
+    def tell(self, now: float, status: str) -> bool: ...
 
 
 class Exchanges:
-    """All three on one port; `skew_s`: how far their clocks are ahead of this machine's."""
+    """All three on one port.
 
-    def __init__(self, skew_s: float) -> None:
+    `skew_s`: how far their clocks are ahead of this machine's; `takes_s`: how long answers take, at least and at most.
+    A call counts when it comes.
+    """
+
+    def __init__(self, skew_s: float, takes_s: tuple[float, float]) -> None:
         self.skew_s = skew_s
+        self.takes_s = takes_s
+        self.chance = random.Random(1)
         self.binance, self.hyperliquid, self.coinbase = Binance(), Hyperliquid(), Coinbase()
-        self.calls: defaultdict[str, int] = defaultdict(int)
-        self.refused: defaultdict[str, int] = defaultdict(int)
-
-    def answer(self, target: str, body: bytes) -> Answered:
-        now = time.time() + self.skew_s
-        parts = urlsplit(target)
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        name, _, path = parts.path.removeprefix("/").partition("/")
-        if name.startswith("_"):
-            return "200 OK", {}, json.dumps(self.control(parts.path, query, now)).encode()
-        venues: dict[str, Venue] = {
+        self.venues: dict[str, Venue] = {
             "binance": self.binance,
             "hyperliquid": self.hyperliquid,
             "coinbase": self.coinbase,
         }
-        status, headers, content = venues[name].answer(now, f"/{path}", query, body)
+        self.calls: defaultdict[str, int] = defaultdict(int)
+        self.refused: defaultdict[str, int] = defaultdict(int)
+
+    def now(self) -> float:
+        return time.time() + self.skew_s
+
+    async def answer(self, target: str, body: bytes, writer: asyncio.StreamWriter) -> None:
+        parts = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        name, _, path = parts.path.removeprefix("/").partition("/")
+        if name.startswith("_"):
+            write(writer, "200 OK", {}, json.dumps(self.control(parts.path, query, self.now())).encode())
+            return
+        venue = self.venues[name]
+        status, headers, content = venue.answer(self.now(), f"/{path}", query, body)
         self.calls[name] += 1
         self.refused[name] += status.startswith("429")
-        return status, {**headers, "Date": formatdate(now, usegmt=True)}, content
+        await asyncio.sleep(self.chance.uniform(*self.takes_s))
+        now = self.now()
+        breaks_off = venue.tell(now, status)
+        write(writer, status, {**headers, "Date": formatdate(now, usegmt=True)}, content, breaks_off=breaks_off)
 
     def control(self, path: str, query: dict[str, str], now: float) -> object:
         match path:
             case "/_control/about":
                 return {"source": "simulated"}
             case "/_ban":
-                self.binance.ban_s = float(query["s"])
+                self.binance.ban_s, self.binance.cuts = float(query["s"]), "cut" in query
             case "/_silence":
                 self.hyperliquid.refuses_next = True
             case "/_foreign":
@@ -185,6 +222,7 @@ class Exchanges:
                 "coinbase": self.coinbase.counted(),
             },
             "bans": self.binance.bans,
+            "unaware": self.binance.unaware,
             "banned": now < self.binance.banned_until,
             "stragglers": self.hyperliquid.stragglers,
         }
@@ -197,10 +235,7 @@ class Exchanges:
                     line.split(":")[1] for line in head.split("\r\n") if line.lower().startswith("content-length:")
                 ]
                 body = await reader.readexactly(int(length[0])) if length else b""
-                status, headers, content = self.answer(head.split(" ")[1], body)
-                headers |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
-                lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-                writer.write(f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + content)
+                await self.answer(head.split(" ")[1], body, writer)
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -208,11 +243,21 @@ class Exchanges:
             writer.close()
 
 
-async def main(skew_s: float) -> None:
-    server = await asyncio.start_server(Exchanges(skew_s).serve, "127.0.0.1", 0)
+def write(
+    writer: asyncio.StreamWriter, status: str, headers: dict[str, str], content: bytes, *, breaks_off: bool = False
+) -> None:
+    headers |= {"Content-Type": "application/json", "Content-Length": str(len(content))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    writer.write(f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + content[: len(content) // 2 if breaks_off else None])
+    if breaks_off:
+        writer.close()
+
+
+async def main(skew_s: float, takes_s: tuple[float, float]) -> None:
+    server = await asyncio.start_server(Exchanges(skew_s, takes_s).serve, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(float(sys.argv[1])))
+    asyncio.run(main(float(sys.argv[1]), (float(sys.argv[2]), float(sys.argv[3]))))

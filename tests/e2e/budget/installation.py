@@ -98,14 +98,18 @@ class Service:
 
 
 SERVED_BETWEEN_BANS = 5
+CROWDED_S = 0.1
+"""After that time all places in which an exchange is asked are taken by a crowd."""
 
 
 class FakeExchanges:
     """The process of `exchanges.py`."""
 
-    def __init__(self, skew_s: float) -> None:
+    def __init__(self, skew_s: float, takes_s: tuple[float, float]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.budget.exchanges", str(skew_s)], cwd=PROJECT, stdout=subprocess.PIPE
+            [sys.executable, "-m", "tests.e2e.budget.exchanges", *map(str, (skew_s, *takes_s))],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
         )
         assert self.process.stdout is not None
         self._door = Service((), {}, int(self.process.stdout.readline()))
@@ -132,8 +136,8 @@ class FakeExchanges:
 
 
 @contextmanager
-def fake_exchanges(skew_s: float) -> Iterator[FakeExchanges]:
-    running = FakeExchanges(skew_s)
+def fake_exchanges(skew_s: float, takes_s: tuple[float, float] = (0, 0)) -> Iterator[FakeExchanges]:
+    running = FakeExchanges(skew_s, takes_s)
     try:
         yield running
     finally:
@@ -178,15 +182,21 @@ class Installation:
         rows = self.chance.choice(self.rows[exchange])
         return f"/v1/candles/{exchange}/{symbol}/1m?start={start}&end={start + rows * 60_000}&limit={rows}"
 
-    async def ban(self, seconds: float, killed: Service | None = None) -> list[float]:
+    async def ban(
+        self, seconds: float, killed: Service | None = None, *, at_once: int = 0, is_cut: bool = False
+    ) -> list[float]:
         """Binance bans us while callers come; how late calls still came, seconds after the first was told so.
 
-        `killed`: a process that is killed at once and started again during the ban.
+        `killed`: a process that is killed at once and started again during the ban; `at_once`: so many callers come to
+        each API process just before it; `is_cut`: the first answer that tells of it breaks off.
         """
         served = self.outcomes["binance_futures", "ok"]
         while self.outcomes["binance_futures", "ok"] < served + SERVED_BETWEEN_BANS:
             await asyncio.sleep(0.01)
-        trials = len((await self.fakes.control(f"/_ban?s={seconds}"))["bans"])
+        crowd = [self.ask("binance_futures", api) for api in self.apis for _ in range(at_once)]
+        asking = asyncio.gather(*crowd)
+        await asyncio.sleep(CROWDED_S if crowd else 0)
+        trials = len((await self.fakes.control(f"/_ban?s={seconds}{'&cut=1' if is_cut else ''}"))["bans"])
         while len((report := await self.fakes.control())["bans"]) == trials:
             await asyncio.sleep(0.01)
         if killed is not None:
@@ -198,6 +208,7 @@ class Installation:
         while report["banned"]:
             await asyncio.sleep(0.05)
             report = await self.fakes.control()
+        await asking
         late: list[float] = report["bans"][-1]
         return late
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from marketdata.core.fetch.transport import MAX_AT_ONCE
 from tests.e2e.budget.installation import ALLOWED, TWENTY_TIMES, fake_exchanges, running_installation
 
 STRAGGLING_S = 1.0
@@ -9,12 +10,13 @@ STRAGGLING_S = 1.0
 
 
 async def test_neither_overload_nor_a_ban_nor_a_kill_makes_us_ask_too_much(postgres_url: str) -> None:
-    with fake_exchanges(skew_s=17.3) as fakes:
+    with fake_exchanges(skew_s=17.3, takes_s=(0.05, 0.3)) as fakes:
         async with running_installation(postgres_url, fakes) as installation:
             installation.rows["binance_futures"] = (100,)
             callers = asyncio.create_task(installation.load({"binance_futures": 10, "hyperliquid": 3}, seconds=1e6))
             await fakes.control("/_silence")
-            late = await installation.ban(4 + installation.started_in_s, killed=installation.apis[0])
+            lasts_s = 4 + installation.started_in_s
+            late = await installation.ban(lasts_s, installation.apis[0], at_once=MAX_AT_ONCE + 8, is_cut=True)
             callers.cancel()
             assert all(seconds <= STRAGGLING_S for seconds in late)
             assert installation.outcomes["binance_futures", "upstream-banned"] > 0
