@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from marketdata.core.candles import MAX_CALLS, CandlePage, CandleRange, get_candles
 from marketdata.core.clock import ManualClock
-from marketdata.core.errors import UnsupportedInterval, UpstreamBadData, UpstreamRefused, UpstreamTimeout
+from marketdata.core.errors import (
+    UnsupportedInterval,
+    UpstreamBadData,
+    UpstreamRateLimited,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.exchanges.adapter import CandleQuery
 from marketdata.core.fetch import Fetcher
@@ -311,6 +317,33 @@ def test_an_instrument_that_is_refused_is_an_empty_incomplete_page() -> None:
     page = asyncio.run(get_candles(Refusing("binance_futures", []), ask(10)))
     assert (page.candles, page.complete, page.next) == ([], False, None)
     assert [warning.code for warning in page.warnings] == ["not-served-by-exchange"]
+
+
+@pytest.mark.parametrize("limit, refused", [(1000, "in the same breath"), (2000, "later")])
+def test_one_refused_part_of_several_is_no_refused_instrument(limit: int, refused: str) -> None:
+    class Moody(SeriesFetcher):
+        async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
+            if (len(self.calls) == 1 and refused == "in the same breath") or len(self.calls) > 10:
+                self.calls.append(query)
+                await asyncio.sleep(0)
+                raise UpstreamRefused(self.adapter.exchange, "it no longer serves this symbol (-1122)")
+            return await super().candles(query, now_ms)
+
+    rows = series([True, *[False] * 5000, *[True] * 2000])  # so sparse that one batch does not fill the page
+    with pytest.raises(UpstreamBadData, match="refuses a part"):
+        walk(Moody("coinbase", rows), ask(limit, T0))
+
+
+def test_a_page_of_several_calls_is_refused_before_any_when_there_is_no_room_for_all() -> None:
+    fetcher = SeriesFetcher("coinbase", series([True] * 9001))
+    asyncio.run(fetcher.budget.spend(7))
+    (page,) = walk(fetcher, ask(4999))  # 17 calls: they would be sent within the time that one may wait
+    assert (len(page.candles), len(fetcher.calls)) == (4999, 17)
+    fetcher = SeriesFetcher("coinbase", series([True] * 9001))
+    asyncio.run(fetcher.budget.spend(12))
+    with pytest.raises(UpstreamRateLimited) as caught:
+        walk(fetcher, ask(4999))
+    assert (caught.value.retry_after_s, fetcher.calls) == (3, [])
 
 
 def test_an_interval_that_the_exchange_lacks_is_refused_before_any_call() -> None:

@@ -134,6 +134,42 @@ async def test_in_line_it_counts_what_all_before_have_asked_for() -> None:
     await first
 
 
+async def test_several_calls_are_refused_before_any_is_spent_when_not_all_would_be_served(clock: ManualClock) -> None:
+    budget = make(clock)
+    await budget.spend(30)
+    budget.check_room(50)
+    clock.advance(5000)
+    with pytest.raises(UpstreamRateLimited) as caught:
+        budget.check_room(51)
+    assert (caught.value.retry_after_s, budget.used) == (60, 30)
+    await budget.silence(UpstreamRateLimited(ExchangeId("some"), 7))
+    with pytest.raises(UpstreamRateLimited):
+        budget.check_room(1)
+
+
+async def test_several_calls_may_fill_a_bucket_more_than_once() -> None:
+    budget = make(Unhurried(T0), BUCKET)
+    budget.check_room(24)  # twelve now and twelve in a second and a half
+    with pytest.raises(UpstreamRateLimited) as caught:
+        budget.check_room(25)
+    assert caught.value.retry_after_s == 3
+    await budget.spend(12)
+    waiting = asyncio.create_task(budget.spend(5))
+    await asyncio.sleep(0)
+    budget.check_room(7)
+    with pytest.raises(UpstreamRateLimited):
+        budget.check_room(8)
+    await waiting
+
+
+async def test_several_calls_are_refused_where_a_process_has_no_share_at_all(clock: ManualClock) -> None:
+    shareless = Books(clock).process()
+    shareless.processes, shareless.is_reachable = 1000, False
+    budget = make(clock, BUCKET, pool=shareless)
+    with pytest.raises(UpstreamRateLimited):
+        budget.check_room(2)
+
+
 async def test_a_silence_is_kept_and_told(clock: ManualClock) -> None:
     budget = make(clock)
     await budget.silence(UpstreamRateLimited(ExchangeId("some"), 7))

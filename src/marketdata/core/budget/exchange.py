@@ -97,6 +97,14 @@ class ExchangeBudget:
         finally:
             self._waiting -= weight
 
+    def check_room(self, weight: int) -> None:
+        """Refuse what will cost `weight` in several calls when not all of them would be served; books nothing.
+
+        Else some would be spent in vain, and so again with each new attempt. Raises what `spend` raises.
+        """
+        self.heed()
+        self._check_patience(self._wait_in_line_s(weight, in_parts=True), self._clock.monotonic())
+
     def reported(self, used: int, sent_at: float | None = None) -> None:
         """Take note of what the exchange says that this address has used of its present window.
 
@@ -197,10 +205,13 @@ class ExchangeBudget:
         room_s = first_room_s(now, self._rule.share_limit, weight * self._sharers(), *self._all_held())
         return longest((room_s, self._pool.shares_from - now))
 
-    def _wait_in_line_s(self, weight: int) -> float | None:
-        """The same behind all who wait; whenever they fill the allowance, that counts for a while."""
+    def _wait_in_line_s(self, weight: int, *, in_parts: bool = False) -> float | None:
+        """The same behind all who wait; whenever they fill the allowance, that counts for a while.
+
+        `in_parts`: whether `weight` is that of several calls, which need not be spent at once.
+        """
         most = self._most()
-        if weight > most:
+        if weight > most and not (most and in_parts):
             return None
         windows, rest = divmod(self._waiting + weight - 1, most)
         wait_s = self._wait_s(rest + 1)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from marketdata.core.candles.answer import CandleRange
+from marketdata.core.errors import UpstreamBadData, UpstreamRefused
 from marketdata.core.exchanges.adapter import CandleQuery
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import DAY_MS, MINUTE_MS, Candle, IntervalSpec
@@ -126,15 +127,23 @@ class Search:
         """
         windows = windows[: 1 if self.fetcher.is_on_probation else MAX_CALLS - self._calls]
         self._calls += len(windows)
+        queries = [self._query(window) for window in windows]
+        if len(queries) > 1:
+            self.fetcher.check_room(queries, self.now_ms)
         try:
             async with asyncio.TaskGroup() as tasks:
-                calls = [tasks.create_task(self._call(window)) for window in windows]
+                calls = [tasks.create_task(self.fetcher.candles(query, self.now_ms)) for query in queries]
         except ExceptionGroup as failures:
-            raise failures.exceptions[0] from failures
+            failure = failures.exceptions[0]
+            good = [call for call in calls if not call.cancelled() and call.exception() is None]
+            if isinstance(failure, UpstreamRefused) and (self.found or any(call.result()[0] for call in good)):
+                exchange = self.fetcher.adapter.exchange
+                raise UpstreamBadData(exchange, "it refuses a part of the range and serves another") from failure
+            raise failure from failures
         return [(window, *call.result()) for window, call in zip(windows, calls, strict=True)]
 
-    async def _call(self, window: Window) -> tuple[list[Candle], list[Candle]]:
-        query = CandleQuery(
+    def _query(self, window: Window) -> CandleQuery:
+        return CandleQuery(
             self.asked.exchange_symbol,
             self.spec.interval,
             window.start_ms,
@@ -142,7 +151,6 @@ class Search:
             window.limit,
             is_tail=window.end_ms > self.now_ms - _CHANGING_MS,
         )
-        return await self.fetcher.candles(query, self.now_ms)
 
     async def _real(self, candles: list[Candle]) -> list[Candle]:
         """Leave out what was made up for the time before the instrument's first traded day.

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import httpx2
@@ -104,8 +104,15 @@ class Fetcher:
         `now_ms`: the exchange's time, by which they are closed or not. The candles may be shared with others who asked
         the same: they are not to be changed. Raises UpstreamError.
         """
-        # in the next minute another candle may have closed, which is still forming in what was asked before
-        return await self._candles.join((query, now_ms // MINUTE_MS), lambda: self._ask_candles(query, now_ms))
+        return await self._candles.join(_flight(query, now_ms), lambda: self._ask_candles(query, now_ms))
+
+    def check_room(self, queries: Sequence[CandleQuery], now_ms: int) -> None:
+        """Refuse all these calls when the budget has no room for those that are not under way already.
+
+        Raises UpstreamRateLimited with the time until there will be, UpstreamBanned and DatabaseUnavailable.
+        """
+        new = (query for query in queries if _flight(query, now_ms) not in self._candles)
+        self.budget.check_room(sum(self.adapter.candles_request(query).weight for query in new))
 
     async def first_traded_ms(self, exchange_symbol: str, now_ms: int) -> int | None:
         """When the first day opened on which an instrument traded, epoch ms; None: it never did.
@@ -247,6 +254,14 @@ class Fetcher:
                     await self.budget.silence(error, date_ms(answer.headers))
                     self.budget.heed()  # tells until when, also where the exchange did not
                 raise error
+
+
+def _flight(query: CandleQuery, now_ms: int) -> tuple[CandleQuery, int]:
+    """What is the same for all who share a call.
+
+    In the next minute another candle may have closed, which is still forming in what was asked before.
+    """
+    return query, now_ms // MINUTE_MS
 
 
 class _About(msgspec.Struct):

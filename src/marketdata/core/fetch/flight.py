@@ -14,6 +14,10 @@ class Flights[K: Hashable, T]:
         """None yet."""
         self._under_way: dict[K, _Flight[T]] = {}
 
+    def __contains__(self, key: K) -> bool:
+        """Whether a call for `key` is under way, which one may join."""
+        return key in self._under_way
+
     async def join(self, key: K, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The outcome of the call for `key`: of the one under way, else of the one that `start` makes.
 
