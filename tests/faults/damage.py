@@ -190,7 +190,8 @@ def key_twice(world: World, _call: Call, rows: list[Tokens], chance: random.Rand
     if world.exchange != "hyperliquid" or not rows:
         return "[[]]"
     name = chance.choice(list(rows[0]))
-    return world.render(rows).replace(f'"{name}":', f'"{name}":{rows[0][name]},"{name}":', 1)
+    colon = chance.choice([":", " :", "\n: "])
+    return world.render(rows).replace(f'"{name}":', f'"{name}"{colon}{rows[0][name]},"{name}":', 1)
 
 
 def another_symbol(world: World, _call: Call, rows: list[Tokens], chance: random.Random) -> str | None:

@@ -98,6 +98,19 @@ def test_what_is_not_candles_is_bad_data(body: bytes) -> None:
         ADAPTER.parse_candles(body, QUERY)
 
 
+@pytest.mark.parametrize("key", [b'"t":1,', b'"t" :1,', b'"o"\n:"1",', b'"n" : null,'])
+def test_a_key_that_stands_twice_is_bad_data_however_it_is_spaced(key: bytes, sample: Callable[[str], bytes]) -> None:
+    body = sample("hyperliquid/candleSnapshot.json").replace(b"{", b"{" + key, 1)
+    with pytest.raises(UpstreamBadData):
+        ADAPTER.parse_candles(body, QUERY)
+
+
+def test_an_unfamiliar_key_changes_nothing(sample: Callable[[str], bytes]) -> None:
+    body = sample("hyperliquid/candleSnapshot.json")
+    more = body.replace(b"{", b'{"stranger":["s","s"],', 1)
+    assert ADAPTER.parse_candles(more, QUERY) == ADAPTER.parse_candles(body, QUERY)
+
+
 def test_the_request_and_its_weight() -> None:
     request = ADAPTER.candles_request(QUERY)
     assert request.json == {

@@ -69,6 +69,9 @@ class _Candle(msgspec.Struct):
     n: int
 
 
+_CANDLE_QUOTES = 2 * len(_Candle.__struct_fields__) + 2 * list(_Candle.__annotations__.values()).count(str)
+"""About the keys and texts of a candle. Fewer cannot be, and a key more, whatever it holds, is at least two more."""
+
 _PERP_METAS = decoder(list[_PerpMeta])
 _SPOT_META = decoder(_SpotMeta)
 _CANDLES = decoder(list[_Candle])
@@ -132,7 +135,7 @@ class Hyperliquid:
         """Read a `candleSnapshot`, which comes oldest first and names its coin and interval in each row."""
         candles = []
         rows = decode(self.exchange, _CANDLES, body)
-        if body.count(b'":') != len(rows) * len(_Candle.__struct_fields__):
+        if body.count(b'"') != len(rows) * _CANDLE_QUOTES:
             refuse_repeated_keys(self.exchange, body)  # there may be unfamiliar keys, but none twice
         for row in rows:
             if row.s != query.exchange_symbol or row.i != query.interval:
