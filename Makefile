@@ -29,8 +29,8 @@ demo: $(PRODUCT) ## the whole platform on simulated exchanges; needs no internet
 up: $(PRODUCT) ## the whole platform on the real exchanges
 	@exec $(BIN)/marketdata up $(if $(PORT),--port $(PORT))
 
-test: $(TOOLS) ## run the tests
-	@exec $(BIN)/pytest $(PYTEST_ARGS)
+test: $(TOOLS) ## run the tests, several at once; one by one with PYTEST_ARGS="-n 0"
+	@exec $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(PYTEST_ARGS)
 
 check: $(TOOLS) ## format, lint, types, walls; changes nothing
 	$(BIN)/black --check --quiet $(SOURCES)
