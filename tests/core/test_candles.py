@@ -330,8 +330,20 @@ def test_one_refused_part_of_several_is_no_refused_instrument(limit: int, refuse
             return await super().candles(query, now_ms)
 
     rows = series([True, *[False] * 5000, *[True] * 2000])  # so sparse that one batch does not fill the page
-    with pytest.raises(UpstreamBadData, match="refuses a part"):
+    with pytest.raises(UpstreamBadData, match="refuses others"):
         walk(Moody("coinbase", rows), ask(limit, T0))
+
+
+@pytest.mark.parametrize("first_ms", [T0, T0 - DAY_MS])
+def test_candles_that_came_are_not_lost_when_the_first_traded_day_is_refused(first_ms: int) -> None:
+    class Moody(SeriesFetcher):
+        async def first_traded_ms(self, exchange_symbol: str, now_ms: int) -> int | None:  # noqa: ARG002
+            raise UpstreamRefused(self.adapter.exchange, "it does not know this coin (500 null)")
+
+    rows = series([True] * 9000)
+    rows[0].trades = 0
+    with pytest.raises(UpstreamBadData, match="refuses others"):
+        walk(Moody("hyperliquid", rows[:3000], now_ms=T0 + 3000 * MINUTE_MS), ask(3000, first_ms))
 
 
 def test_a_page_of_several_calls_is_refused_before_any_when_there_is_no_room_for_all() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata.core.models import ExchangeId, ListedInstrument, Listing, Status
+from marketdata.core.models import ExchangeId, ListedInstrument, Listing, Refusal, Status
 from marketdata.store.symbols import StoredSymbol
 from marketdata.store.syncs import SymbolChange
 from marketdata.syncer.compare import Comparison, compare
@@ -27,12 +27,12 @@ class Store:
         self._ids = count(1)
         self._now_ms = NEW_YEAR_MS - DAY_MS
 
-    def compare(self, *listed: ListedInstrument) -> Comparison:
-        return compare(EXCHANGE, list(self.rows.values()), Listing(instruments=listed), self._now_ms)
+    def compare(self, *listed: ListedInstrument, refused: tuple[Refusal, ...] = ()) -> Comparison:
+        return compare(EXCHANGE, list(self.rows.values()), Listing(instruments=listed, refused=refused), self._now_ms)
 
-    def sync(self, *listed: ListedInstrument) -> Comparison:
+    def sync(self, *listed: ListedInstrument, refused: tuple[Refusal, ...] = ()) -> Comparison:
         self._now_ms += DAY_MS
-        comparison = self.compare(*listed)
+        comparison = self.compare(*listed, refused=refused)
         for row in comparison.symbols:
             row_id = next(self._ids) if row.row_id is None else row.row_id
             self.rows[row_id] = replace(row, row_id=row_id)
@@ -112,6 +112,20 @@ def test_what_leaves_is_delisted_and_what_returns_is_relisted(store: Store) -> N
     row = store["BTC-USDT-PERP"]
     assert (row.listed, row.symbol.status, row.symbol.delisted_at) == (True, Status.TRADING, None)
     assert row.symbol.first_seen_at == NEW_YEAR_MS
+
+
+def test_one_whose_row_could_not_be_read_is_still_listed_and_stays_as_it_was(store: Store) -> None:
+    before = store["BTC-USDT-PERP"]
+    unread = Refusal(exchange_symbol="BTCUSDT", reason="it has no PRICE_FILTER with a tickSize")
+    unread_stranger = Refusal(exchange_symbol="NEWUSDT", reason="it has no PRICE_FILTER with a tickSize")
+    comparison = store.sync(instrument("ETHUSDT", base="ETH"), refused=(unread, unread_stranger))
+    assert comparison.changes == []
+    after = store["BTC-USDT-PERP"]
+    assert replace(after, symbol=before.symbol) == before
+    assert (after.symbol.status, after.symbol.tick_size) == (Status.TRADING, "0.10")
+
+    assert kinds(store.sync(instrument("ETHUSDT", base="ETH")).changes) == {"BTC-USDT-PERP": "delisted"}
+    assert store.sync(instrument("ETHUSDT", base="ETH"), refused=(unread,)).changes == []
 
 
 def test_an_exchange_can_list_an_instrument_as_delisted(store: Store) -> None:

@@ -112,10 +112,11 @@ class UpstreamFailure(UpstreamError):
 class UpstreamRefused(UpstreamError):
     """The exchange will not serve this instrument; asking again does not help."""
 
-    def __init__(self, exchange: ExchangeId, reason: str) -> None:
-        """`reason`: in our words, with the exchange's own code."""
+    def __init__(self, exchange: ExchangeId, reason: str, *, is_certain: bool = True) -> None:
+        """`reason`: in our words, with the exchange's own code; `is_certain`: False where a fault looks the same."""
         super().__init__(exchange, reason)
         self.reason = reason
+        self.is_certain = is_certain
 
 
 class UpstreamTimeout(UpstreamError):

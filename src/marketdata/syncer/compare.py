@@ -38,8 +38,12 @@ class Comparison:
 
 
 def compare(exchange: ExchangeId, stored: Sequence[StoredSymbol], listing: Listing, now_ms: int) -> Comparison:
-    """What `listing`, read at `now_ms` (epoch ms, UTC), changes about all that was ever stored of `exchange`."""
+    """What `listing`, read at `now_ms` (epoch ms, UTC), changes about all that was ever stored of `exchange`.
+
+    An instrument whose row could not be read is listed all the same: it stays as it was last read.
+    """
     listed = {instrument.exchange_symbol: instrument for instrument in listing.instruments}
+    present = listed.keys() | {refusal.exchange_symbol for refusal in listing.refused}
     former = [row for row in stored if row.replaced_at is not None]
     current = [row for row in stored if row.replaced_at is None]
     leaving = [row for row in current if _is_replaced(row, listed)]
@@ -53,7 +57,7 @@ def compare(exchange: ExchangeId, stored: Sequence[StoredSymbol], listing: Listi
 
     after: list[StoredSymbol] = list(former)
     after += [_replaced(row, _take(_dated(row, now_ms), None, held), now_ms) for row in leaving]
-    after += [_gone(row, now_ms) for one, row in staying.items() if one not in listed]
+    after += [_gone(row, now_ms) for one, row in staying.items() if one not in present]
     for one, instrument in listed.items():
         row = staying.get(one) or _unseen(exchange, instrument, names[one], now_ms)
         after.append(_seen(row, instrument, names[one], now_ms))

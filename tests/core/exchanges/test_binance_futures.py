@@ -44,6 +44,25 @@ def test_an_instrument_known_before_keeps_its_kind(sample: Callable[[str], bytes
     assert [one.kind for one in listing.instruments if one.exchange_symbol == "ODDUSDT"] == [Kind.PERPETUAL]
 
 
+def test_filters_of_which_nobody_has_heard_change_nothing(listing: Listing, sample: Callable[[str], bytes]) -> None:
+    new = b'"filters": [{"filterType": "NEW", "notional": 5, "tickSize": ["1"]}, {"notional": null}, '
+    body = sample("binance_futures/exchangeInfo.json")
+    assert ADAPTER.parse_listing([body.replace(b'"filters": [', new)], {}) == listing
+
+
+def test_without_a_least_notional_there_is_none(sample: Callable[[str], bytes]) -> None:
+    body = sample("binance_futures/exchangeInfo.json").replace(b'"MIN_NOTIONAL"', b'"GONE"', 1)
+    first = ADAPTER.parse_listing([body], {}).instruments[0]
+    assert (first.exchange_symbol, first.min_notional, first.tick_size) == ("BTCUSDT", None, "0.10")
+
+
+def test_a_row_of_the_coin_margined_market_is_refused(sample: Callable[[str], bytes]) -> None:
+    body = sample("binance_futures/exchangeInfo.json").replace(b'"marginAsset": "USDT"', b'"marginAsset": "BTC"', 1)
+    listing = ADAPTER.parse_listing([body], {})
+    assert listing.refused[0].exchange_symbol == "BTCUSDT"
+    assert "coin-margined" in listing.refused[0].reason
+
+
 def test_a_date_that_no_calendar_has_costs_one_row(sample: Callable[[str], bytes]) -> None:
     body = sample("binance_futures/exchangeInfo.json").replace(b"1798185600000", b"253402300800000", 1)
     listing = ADAPTER.parse_listing([body], {})

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -57,6 +58,16 @@ def test_fields(listing: Listing) -> None:
     assert of["BTCAUCTION-USD"].base_asset == "BTC"
     assert of["CGLD-USD"].ccxt_symbol == "CELO/USD"
     assert of["BTCAUCTION-USD"].ccxt_symbol == "BTCAUCTION/USD"  # ccxt, too, takes the base from the id
+
+
+def test_a_listing_from_before_its_newer_keys_is_read(sample: Callable[[str], bytes]) -> None:
+    products = json.loads(sample("coinbase/products.json"))
+    newer = {"auction_mode", "min_market_funds", "post_only", "cancel_only", "trading_disabled", "fx_stablecoin"}
+    old = [{key: value for key, value in row.items() if key not in newer} for row in products[:1]]
+    listing = ADAPTER.parse_listing([json.dumps(old).encode()], {})
+    assert listing.refused == ()
+    assert listing.instruments[0].min_notional is None
+    assert listing.instruments[0].status is Status.TRADING
 
 
 def test_candles_are_turned_round_and_keep_every_digit(sample: Callable[[str], bytes]) -> None:

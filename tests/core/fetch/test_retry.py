@@ -44,6 +44,7 @@ def test_nothing_is_saved_beyond_five() -> None:
         (UpstreamTimeout(X, 5), False),
         (UpstreamFailure(X, 400), False),
         (UpstreamRefused(X, "unknown"), False),
+        (UpstreamRefused(X, "unknown, or a fault", is_certain=False), True),
         (UpstreamRateLimited(X, None), False),
         (UpstreamBanned(X, None), False),
         (UpstreamBlocked(X, 451), False),

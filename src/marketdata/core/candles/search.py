@@ -84,7 +84,7 @@ class Search:
         horizon_ms = self.now_ms - kept_rows * self.spec.interval.min_duration_ms
         is_in_doubt = self.start_ms < min(first_ms, horizon_ms) and (self.is_upward or self.is_exhausted)
         if is_in_doubt and not self.is_first_lost and not self.made_up and self._capabilities.makes_up_prelisting:
-            traded_ms = await self.fetcher.first_traded_ms(self.asked.exchange_symbol, self.now_ms)
+            traded_ms = await self._first_traded_ms()
             self.is_first_lost = traded_ms is not None and traded_ms + DAY_MS <= first_ms
 
     async def _upward(self) -> None:
@@ -137,10 +137,21 @@ class Search:
             failure = failures.exceptions[0]
             good = [call for call in calls if not call.cancelled() and call.exception() is None]
             if isinstance(failure, UpstreamRefused) and (self.found or any(call.result()[0] for call in good)):
-                exchange = self.fetcher.adapter.exchange
-                raise UpstreamBadData(exchange, "it refuses a part of the range and serves another") from failure
+                raise self._contradiction() from failure
             raise failure from failures
         return [(window, *call.result()) for window, call in zip(windows, calls, strict=True)]
+
+    async def _first_traded_ms(self) -> int | None:
+        """The same as the fetcher's, of an instrument that has candles."""
+        try:
+            return await self.fetcher.first_traded_ms(self.asked.exchange_symbol, self.now_ms)
+        except UpstreamRefused as refusal:
+            raise self._contradiction() from refusal
+
+    def _contradiction(self) -> UpstreamBadData:
+        return UpstreamBadData(
+            self.fetcher.adapter.exchange, "it serves some candles of this instrument and refuses others"
+        )
 
     def _query(self, window: Window) -> CandleQuery:
         return CandleQuery(
@@ -161,7 +172,7 @@ class Search:
             return candles
         if not candles or candles[0].trades:
             return candles
-        first_ms = await self.fetcher.first_traded_ms(self.asked.exchange_symbol, self.now_ms)
+        first_ms = await self._first_traded_ms()
         if first_ms is None:  # as far as known; a candle with trades knows better
             first_ms = next((candle.open_time for candle in candles if candle.trades), self.end_ms)
         real = [candle for candle in candles if candle.close_time > first_ms]

@@ -32,14 +32,6 @@ from marketdata.core.wire import decode, decoder
 _Ms = Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800_000)]  # ms before the year 10000, which has no dates
 
 
-class _Filter(msgspec.Struct):
-    filterType: str
-    tickSize: str | None = None
-    stepSize: str | None = None
-    minQty: str | None = None
-    notional: str | None = None
-
-
 class _Symbol(msgspec.Struct):
     symbol: str
     pair: str
@@ -50,7 +42,7 @@ class _Symbol(msgspec.Struct):
     baseAsset: str
     quoteAsset: str
     marginAsset: str
-    filters: list[_Filter]
+    filters: list[dict[str, Any]]
 
 
 class _ExchangeInfo(msgspec.Struct):
@@ -177,10 +169,12 @@ def _instrument(draft: ListingDraft, row: _Symbol, known: Kind | None) -> Listed
     base = row.pair.removesuffix(row.quoteAsset)  # baseAsset is wrong at times: CRVUSDT once said TRB
     if not base or (base == row.pair and base != row.baseAsset):  # IDOL stands alone as a pair
         raise RowRefused("its pair is not its base and its quote asset")
+    if row.marginAsset == row.baseAsset:  # klines answer such a symbol, too, with volumes that mean something else
+        raise RowRefused("its margin is its base: it is of the coin-margined market")
     draft.compare_base(row.symbol, base, row.baseAsset)
     multiplied = draft.multiplied(row.symbol, base)
     own_asset = BINANCE_FUTURES.get(row.baseAsset)
-    filters = {one.filterType: one for one in row.filters}  # in any order, and new ones appear
+    filters = {str(one.get("filterType")): one for one in row.filters}  # in any order, and new ones appear
     expires_at = row.deliveryDate if kind is Kind.FUTURE else None  # rewritten for perpetuals that will be delisted
     return ListedInstrument(
         exchange_symbol=row.symbol,
@@ -200,7 +194,7 @@ def _instrument(draft: ListingDraft, row: _Symbol, known: Kind | None) -> Listed
         price_significant_digits=None,
         price_max_decimals=None,
         min_quantity=_published(filters, "LOT_SIZE", "minQty"),
-        min_notional=_published(filters, "MIN_NOTIONAL", "notional"),
+        min_notional=_published(filters, "MIN_NOTIONAL", "notional") if "MIN_NOTIONAL" in filters else None,
         contract_size=None,
         listed_at=row.onboardDate,
         expires_at=expires_at,
@@ -221,8 +215,8 @@ def _kind(draft: ListingDraft, row: _Symbol, known: Kind | None) -> Kind:
     raise RowRefused("its contractType does not tell whether it is a perpetual or a future, and nothing else does")
 
 
-def _published(filters: Mapping[str, _Filter], filter_type: str, field: str) -> str:
-    value = getattr(filters.get(filter_type), field, None)
+def _published(filters: Mapping[str, Mapping[str, Any]], filter_type: str, field: str) -> str:
+    value = filters.get(filter_type, {}).get(field)
     if not isinstance(value, str):
         raise RowRefused(f"it has no {filter_type} with a {field}")
     return value

@@ -41,12 +41,12 @@ class _Product(msgspec.Struct):
     quote_currency: str
     quote_increment: str
     base_increment: str
-    min_market_funds: str
     status: str
-    post_only: bool
-    cancel_only: bool
-    trading_disabled: bool
-    auction_mode: bool
+    min_market_funds: str | None = None
+    post_only: bool = False  # flags have come over the years, and a product without one is not in that mode
+    cancel_only: bool = False
+    trading_disabled: bool = False
+    auction_mode: bool = False
 
 
 class _Candle(msgspec.Struct, array_like=True):

@@ -172,7 +172,7 @@ class Hyperliquid:
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError | None:
         """Errors are plain text without a code; nothing tells how long to wait."""
         if status == 500 and body.strip() == b"null":  # looks like a fault and is an unknown coin
-            return UpstreamRefused(self.exchange, "it does not know this coin (500 null)")
+            return UpstreamRefused(self.exchange, "it does not know this coin (500 null)", is_certain=False)
         return classify_status(self.exchange, status, headers, body)
 
 

@@ -1,6 +1,6 @@
 """Whether a failed call is made once more: only where that is safe and may help, and never for many of them."""
 
-from marketdata.core.errors import UpstreamError, UpstreamGarbled, UpstreamUnavailable
+from marketdata.core.errors import UpstreamError, UpstreamGarbled, UpstreamRefused, UpstreamUnavailable
 
 PER_CALL = 0.1
 """What each call saves towards a retry: in the long run there is one retry to ten calls."""
@@ -31,8 +31,10 @@ def is_worth_retrying(error: UpstreamError) -> bool:
     """Whether the same request, which only reads, may well succeed a moment later.
 
     Not after a deadline, which has taken its time already; nor when the exchange has said when to come back; nor when
-    it has understood and said no.
+    it has understood and certainly said no.
     """
     if isinstance(error, UpstreamUnavailable):
         return error.retry_after_s is None
+    if isinstance(error, UpstreamRefused):
+        return not error.is_certain
     return isinstance(error, UpstreamGarbled)
