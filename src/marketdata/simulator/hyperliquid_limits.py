@@ -1,7 +1,6 @@
 """Hyperliquid's weight limit: any 60 seconds, charged when the size of the answer is known, told in no header.
 
-The weights are documented; that the window slides is how two adapters model it. A refusal is JSON `null` with status
-429, as errors of the official Python SDK show it in many projects (`(429, None, 'null', None, …)`).
+The weights are documented; that the window slides is how two adapters model it.
 """
 
 from collections import deque
@@ -11,7 +10,7 @@ import msgspec
 
 from marketdata.simulator.answers import Answer, Asked, Charge
 from marketdata.simulator.grids import MINUTE_MS
-from marketdata.simulator.hyperliquid import HEADERS
+from marketdata.simulator.hyperliquid_troubles import REFUSAL, TROUBLES
 from marketdata.simulator.limits import Usage
 from marketdata.simulator.scenario import Scenario
 
@@ -21,7 +20,6 @@ _COSTS_2 = frozenset(
 )
 _CHEAP, _USUAL = 2, 20
 _ROWS_A_WEIGHT = 60
-REFUSAL = Answer(429, b"null", {**HEADERS, "X-Cache": "Error from cloudfront"})
 
 
 class _Wanted(msgspec.Struct):
@@ -39,15 +37,14 @@ class HyperliquidLimits:
         self._asked = 0
 
     def admit(self, asked: Asked) -> Answer | None:
-        """A 429 where what the request costs at least is over the limit, and now and then without a reason."""
+        """A 429 where what the request costs at least is over the limit; now and then a failure without a reason."""
         self._slide(asked.now_ms)
-        if not self._scenario.limits:
-            return None
-        self._asked += 1
-        unlucky = crc32(str(self._asked).encode()) % 1000 < 10 * self._scenario.failing_percent
-        if unlucky or self.usage.used + _weight(asked.body) > self.usage.limit:
+        if self._scenario.limits and self.usage.used + _weight(asked.body) > self.usage.limit:
             self.usage.refused += 1
             return REFUSAL
+        self._asked += 1
+        if crc32(str(self._asked).encode()) % 1000 < 10 * self._scenario.failing_percent:
+            return TROUBLES["maintenance"](asked)
         return None
 
     def settle(self, asked: Asked, answer: Answer) -> Charge:

@@ -1,16 +1,17 @@
 """How Hyperliquid answers when it is not well; its documentation is silent, so these are its servers' own pages.
 
-Reported: 502 with the page of nginx, and 429 with `null` behind `X-Cache: Error from cloudfront`.
+Reported: 502 with the page of nginx, and 429 with `null` behind `X-Cache: Error from cloudfront`, as errors of the
+official Python SDK show it in many projects (`(429, None, 'null', None, …)`).
 """
 
 from collections.abc import Mapping
 
 from marketdata.simulator.answers import Answer
 from marketdata.simulator.hyperliquid import HEADERS
-from marketdata.simulator.hyperliquid_limits import REFUSAL
 from marketdata.simulator.troubles import Trouble, always
 
 _ERROR = {**HEADERS, "X-Cache": "Error from cloudfront"}
+REFUSAL = Answer(429, b"null", _ERROR)
 
 
 def _nginx(status: int, phrase: str) -> Trouble:

@@ -9,7 +9,7 @@ PRESETS: Mapping[str, Scenario] = {
     # for programs that are tried faster than any exchange would allow
     "unlimited": Scenario(limits=False),
     # an address that others use too, on a day when nobody is patient
-    "crowded": Scenario(foreign_weight=1200, failing_percent=4, refusals_before_ban=1, retry_after=True),
+    "crowded": Scenario(foreign_weight=600, failing_percent=4, refusals_before_ban=1, retry_after=True),
     # candles that appear or change after their time
     "late": Scenario(late_flat_ms=90_000, newest_lag_ms=60_000, corrected_ms=60_000),
     # most contracts are SETTLING

@@ -29,7 +29,7 @@ class Scenario:
     refusals_before_ban: int = 5
     """How many 429 Binance answers in a minute before it bans."""
     failing_percent: float = 0
-    """How many of the requests Hyperliquid refuses for no reason, in per cent; about 4 were seen under load."""
+    """How many of the requests Hyperliquid answers with a 502 for no reason, in per cent; about 4 were seen to fail."""
     outages: tuple[Outage, ...] = ()
     """When exchanges are off: candles are missing, longer ones have the rest."""
     corrected_ms: int = 0

@@ -4,10 +4,11 @@ import logging
 
 import pytest
 
-from marketdata.core.models import DAY_MS, MINUTE_MS
+from marketdata.core.models import DAY_MS, MINUTE_MS, Interval
 from marketdata.simulator.scenario import Scenario
 from tests.e2e.scenarios.conftest import T0, Stage
 from tests.e2e.scenarios.problems import assert_problem
+from tests.e2e.scenarios.rows import columns, values
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -100,3 +101,20 @@ async def test_12_an_exchange_that_is_back_is_found_by_those_who_ask_for_much(st
     stage.platform.controls.faults.clear()
     stage.clock.advance(18_001)  # longer than it is left alone between two probes
     assert (await stage.read(PATHS[exchange], **wide))["page"]["count"] == 4000
+
+
+async def test_12_a_few_answers_that_fail_for_no_reason_are_asked_for_again(stage: Stage) -> None:
+    """12, by the way: of Hyperliquid's answers about 4 % fail. That is no limit: nobody is told to wait for it."""
+    stage.play(Scenario(failing_percent=4))
+    end = T0 - T0 % MINUTE_MS
+    for number in range(120):
+        coin = OTHERS[number % 2]
+        start = end - (number + 1) * 20 * MINUTE_MS
+        document = await stage.read(f"hyperliquid/{coin}-USDC-PERP/1m", start=start, end=start + 20 * MINUTE_MS)
+        assert values(document["data"]) == columns(
+            stage.truth("hyperliquid", coin, Interval.MIN_1, start, start + 20 * MINUTE_MS)
+        )
+        stage.clock.advance(3000)
+    statuses = [entry.status for entry in stage.calls("hyperliquid")]
+    assert set(statuses) == {200, 502}
+    assert 0.02 < statuses.count(502) / len(statuses) < 0.08

@@ -7,7 +7,9 @@ import httpx2
 import pytest
 
 from marketdata.core.models import MINUTE_MS
+from marketdata.simulator.presets import PRESETS
 from marketdata.simulator.scenario import Scenario
+from tests.e2e.platform import PREFIXES
 from tests.e2e.scenarios.conftest import T0, Stage
 from tests.e2e.scenarios.problems import assert_problem
 
@@ -126,3 +128,17 @@ async def test_10_a_banned_address_is_silent_until_it_may_speak(stage: Stage) ->
     assert all(entry.status == 200 for other in ("hyperliquid", "coinbase") for entry in stage.calls(other))
     stage.clock.set(ends_ms)
     assert (await stage.ask(binance, limit=5)).status_code == 200
+
+
+async def test_at_a_crowded_address_what_is_left_is_enough_for_the_patient(stage: Stage) -> None:
+    """The preset `crowded`: others use much of each minute, Hyperliquid fails now and then, Binance bans at once."""
+    stage.play(PRESETS["crowded"])
+    end = T0 - T0 % MINUTE_MS
+    for number in range(1, 41):
+        for path in ("binance_futures/BTC-USDT-PERP/1m", "hyperliquid/BTC-USDC-PERP/1m", "coinbase/BTC-USD/1m"):
+            start = end - number * 30 * MINUTE_MS
+            document = await stage.read(path, start=start, end=start + 30 * MINUTE_MS)
+            assert (len(document["data"]), document["page"]["complete"]) == (30, True)
+        stage.clock.advance(5000)
+    seen = {exchange: {entry.status for entry in stage.calls(exchange)} for exchange in PREFIXES}
+    assert seen == {"binance_futures": {200}, "hyperliquid": {200, 502}, "coinbase": {200}}
