@@ -93,6 +93,31 @@ def test_what_a_page_says_costs_no_weight(places: dict[str, Venue]) -> None:
         assert (charge.weight, bool(charge.headers)) == (weight, bool(weight)), trouble
 
 
+@pytest.mark.parametrize(
+    "exchange, second, status, body",
+    [
+        ("binance_futures", 0, 400, b'{"code":-1121,"msg":"Invalid symbol."}'),
+        ("binance_futures", 1, 400, b'{"code":-1122,"msg":"Invalid symbol status."}'),
+        ("coinbase", 0, 404, b'{"message":"NotFound"}'),
+        (
+            "coinbase",
+            0,
+            400,
+            b'{"message":"granularity too small for the requested time range. Count of aggregations requested exceeds'
+            + b' 300"}',
+        ),
+        ("coinbase", 1, 400, b'{"message":"Unsupported granularity"}'),
+    ],
+)
+def test_what_one_request_may_be_refused_with(
+    places: dict[str, Venue], exchange: str, second: int, status: int, body: bytes
+) -> None:
+    answer = places[exchange].exchange.failing(status, asked(NOW_MS - NOW_MS % 2000 + 1000 * second))
+    assert answer is not None
+    assert answer.body == body
+    assert answer.headers["Content-Type"].startswith("application/json")
+
+
 def test_coinbases_maintenance(places: dict[str, Venue]) -> None:
     sick = places["coinbase"].exchange
     sick.suffer("maintenance")

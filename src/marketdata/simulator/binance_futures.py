@@ -14,6 +14,9 @@ _CONTINUOUS = frozenset({"PERPETUAL", "CURRENT_QUARTER", "NEXT_QUARTER", "TRADIF
 _DEFAULT_LIMIT, _MOST_ROWS = 500, 1500
 _FOREVER_MS = 1 << 62
 
+UNKNOWN_SYMBOL = (-1121, "Invalid symbol.")
+CLOSED_SYMBOL = (-1122, "Invalid symbol status.")
+
 HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json",
     "Server": "Bengine",
@@ -34,7 +37,7 @@ HEADERS: Mapping[str, str] = {
     "X-Amz-Cf-Pop": "HIO50-C1",
     "Via": "1.1 simulated.cloudfront.net (CloudFront)",
 }
-_NOTHING_HERE = Answer(404, b"<html><body><h2>404 Not found</h2></body></html>", {"Content-Type": "text/html"})
+NOTHING_HERE = Answer(404, b"<html><body><h2>404 Not found</h2></body></html>", {"Content-Type": "text/html"})
 
 
 class BinanceSource(Protocol):
@@ -75,7 +78,7 @@ class BinanceFutures:
             body = self._body(asked)
         except _RefusedError as refused:
             return Answer(400, json_body({"code": refused.code, "msg": refused.message}), HEADERS)
-        return _NOTHING_HERE if body is None else Answer(200, body, HEADERS)
+        return NOTHING_HERE if body is None else Answer(200, body, HEADERS)
 
     def _body(self, asked: Asked) -> bytes | None:
         """The body of a good answer; None where there is nothing at this path."""
@@ -115,9 +118,9 @@ class BinanceFutures:
         try:
             rows = self._source.klines(symbol, interval, now_ms)
         except SymbolUnknownError:
-            raise _RefusedError(-1121, "Invalid symbol.") from None
+            raise _RefusedError(*UNKNOWN_SYMBOL) from None
         except SymbolClosedError:
-            raise _RefusedError(-1122, "Invalid symbol status.") from None
+            raise _RefusedError(*CLOSED_SYMBOL) from None
         last_ms = _FOREVER_MS if end_ms is None else end_ms
         return joined(rows(start_ms or 0, last_ms, limit, newest=start_ms is None))
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from marketdata.simulator.answers import Answer, Asked, json_body
-from marketdata.simulator.binance_futures import HEADERS
+from marketdata.simulator.binance_futures import CLOSED_SYMBOL, HEADERS, NOTHING_HERE, UNKNOWN_SYMBOL
 from marketdata.simulator.binance_limits import banned, too_many
 from marketdata.simulator.grids import MINUTE_MS
 from marketdata.simulator.troubles import Trouble, always
@@ -40,6 +40,9 @@ def _banned(asked: Asked) -> Answer:
 
 
 TROUBLES: Mapping[str, Trouble] = {
+    "unknown-symbol": _error(400, *UNKNOWN_SYMBOL),
+    "not-served": _error(400, *CLOSED_SYMBOL),
+    "not-found": always(NOTHING_HERE),
     "firewall": _page(403, "Request blocked."),
     "geo-block": always(Answer(451, _RESTRICTED, {**_EDGE, "Content-Type": "application/json"})),
     "geo-block-page": _page(451, "The content is not available in your region."),

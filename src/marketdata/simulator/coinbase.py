@@ -13,7 +13,10 @@ from marketdata.simulator.answers import Answer, Asked, Rows, SymbolUnknownError
 
 _GRANULARITIES = {"60": 60, "300": 300, "900": 900, "3600": 3600, "21600": 21_600, "86400": 86_400}
 _MOST_STEPS, _DEFAULT_ROWS = 300, 350
-_TOO_WIDE = "granularity too small for the requested time range. Count of aggregations requested exceeds 300"
+
+NOT_FOUND = "NotFound"
+TOO_WIDE = "granularity too small for the requested time range. Count of aggregations requested exceeds 300"
+UNSUPPORTED = "Unsupported granularity"
 
 HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json; charset=utf-8",
@@ -80,7 +83,7 @@ class Coinbase:
         try:
             body, cache = self._body(asked)
         except SymbolUnknownError:
-            return refusal(404, "NotFound")
+            return refusal(404, NOT_FOUND)
         except _RefusedError as refused:
             return refusal(refused.status, refused.message)
         return Answer(200, body, {**HEADERS, "Cache-Control": cache, "Etag": _etag(body), "Accept-Ranges": "bytes"})
@@ -103,13 +106,13 @@ class Coinbase:
             case ["accounts" | "fees" | "fills" | "orders", *_]:
                 raise _RefusedError(401, "CB-ACCESS-KEY header is required")
             case _:
-                raise _RefusedError(404, "NotFound")
+                raise _RefusedError(404, NOT_FOUND)
 
     def _candles(self, product_id: str, query: Mapping[str, str], now_ms: int) -> bytes:
         """Buckets from `start` to `end`, both included, newest first; one of the two alone is ignored."""
         granularity_s = _GRANULARITIES.get(query.get("granularity", "60"))
         if granularity_s is None:
-            raise _RefusedError(400, "Unsupported granularity")
+            raise _RefusedError(400, UNSUPPORTED)
         rows = self._source.candles(product_id, granularity_s, now_ms)
         start, end = query.get("start"), query.get("end")
         if not start or not end:
@@ -118,7 +121,7 @@ class Coinbase:
         if start_ms > end_ms:
             raise _RefusedError(400, "start must be before end")
         if end_ms - start_ms > _MOST_STEPS * granularity_s * 1000:
-            raise _RefusedError(400, _TOO_WIDE)
+            raise _RefusedError(400, TOO_WIDE)
         return joined(rows(start_ms, end_ms, _DEFAULT_ROWS, newest=False)[::-1])
 
 

@@ -6,7 +6,7 @@ The maintenance message is one that was recorded in 2018 under its name of then;
 from collections.abc import Mapping
 
 from marketdata.simulator.answers import Answer
-from marketdata.simulator.coinbase import HEADERS, refusal
+from marketdata.simulator.coinbase import HEADERS, NOT_FOUND, TOO_WIDE, UNSUPPORTED, refusal
 from marketdata.simulator.troubles import Trouble, always
 
 
@@ -23,6 +23,9 @@ TROUBLES: Mapping[str, Trouble] = {
     "maintenance": always(
         refusal(503, "GDAX is currently under maintenance. For updates please see https://status.gdax.com/")
     ),
+    "not-found": always(refusal(404, NOT_FOUND)),
+    "too-wide": always(refusal(400, TOO_WIDE)),
+    "unsupported": always(refusal(400, UNSUPPORTED)),
     "firewall": _cloudflare(403, "Attention Required! | Cloudflare", "Sorry, you have been blocked"),
     "challenge": _cloudflare(403, "Just a moment...", "Checking if the site connection is secure"),
     "geo-block": _cloudflare(

@@ -37,6 +37,38 @@ async def test_11_one_coin_that_hyperliquid_refuses_is_no_failure_of_hyperliquid
     assert (await stage.read("hyperliquid/BTC-USDC-PERP/1m", limit=5))["page"]["count"] == 5
 
 
+REFUSALS = {"404": (404, 0), "-1121": (400, 0), "-1122": (400, 1)}
+"""By what is told of them: the status, and the second in which the simulator says just that with this status."""
+
+
+@pytest.mark.parametrize("order", [{}, {"start": T0 - DAY_MS}, {"order": "desc"}], ids=["newest", "start", "desc"])
+@pytest.mark.parametrize(
+    "exchange,symbol,name,said",
+    [
+        ("coinbase", "BTC-USDC", "BTC-USDC", "404"),  # delisted, and listed as that
+        ("coinbase", "ETH-USD", "ETH-USD", "404"),
+        ("binance_futures", "ETHUSDT", "ETH-USDT-PERP", "-1121"),
+        ("binance_futures", "ETHUSDT", "ETH-USDT-PERP", "-1122"),
+    ],
+)
+async def test_11_what_is_listed_and_not_served_is_no_failure_either(
+    stage: Stage, exchange: str, symbol: str, name: str, said: str, order: dict[str, object]
+) -> None:
+    """11, elsewhere: Coinbase answers candles of delisted products or 404; Binance refuses closed contracts."""
+    status, second = REFUSALS[said]
+    fault = f"status,status={status},exchange={exchange},route=candles,symbol={symbol}"
+    stage.play(UNLIMITED, fault, now_ms=T0 + second * 1000)
+    for _ in range(6):
+        document = await stage.read(f"{exchange}/{name}/1m", limit=5, **order)
+        assert (document["data"], document["page"]["complete"], document["page"]["next"]) == ([], False, None)
+        (warning,) = document["warnings"]
+        assert warning["code"] == "not-served-by-exchange"
+        assert said in warning["detail"]
+    calls = [entry.status for entry in stage.calls(exchange, "candles")]
+    assert calls == [status] * 6, "each was asked once"
+    assert (await stage.read(PATHS[exchange], limit=5))["page"]["count"] == 5
+
+
 FAULTS = [
     ("status,status=500", "upstream-unavailable", "is in trouble (HTTP status 500)"),
     ("status,status=502", "upstream-unavailable", "is in trouble (HTTP status 502)"),
