@@ -464,7 +464,7 @@ def test_a_longer_candle_that_holds_the_first_traded_day_stays() -> None:
             row[0].trades = 0
             for one in row:
                 one.is_closed = True
-            return row, row
+            return row, [one for one in row if (query.start_ms or 0) <= one.open_time < query.end_ms]
 
     fetcher = Weekly("hyperliquid", days, now_ms=T0 + 25 * DAY_MS)
     page = asyncio.run(get_candles(fetcher, CandleRange("X", Interval.WEEK_1, None, None, 2)))
@@ -497,6 +497,55 @@ def test_many_pages_are_asked_for_side_by_side() -> None:
         (page,) = walk(fetcher, ask(4999))
         assert len(page.candles) == 4999
         assert fetcher.most == len(fetcher.calls) == most
+
+
+class Breaking(SeriesFetcher):
+    """Its answers break off: of each but every third only a part comes, from its beginning."""
+
+    whole = 3
+    part = 0.6
+
+    async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
+        answered, _ = await super().candles(query, now_ms)
+        if len(self.calls) % self.whole:
+            answered = answered[: max(1, int(len(answered) * self.part))]
+        return answered, answered
+
+
+@pytest.mark.parametrize("exchange", ["binance_futures", "hyperliquid"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [30, 600, 1700])
+def test_answers_that_break_off_are_asked_for_their_rest(
+    exchange: str, order: Literal["asc", "desc"], limit: int
+) -> None:
+    fetcher = Breaking(exchange, series([True] * 9000))
+    pages = walk(fetcher, ask(limit, T0 + 4500 * MINUTE_MS, T0 + 7000 * MINUTE_MS, order))
+    found = sorted(opens(pages))
+    assert found == [T0 + minute * MINUTE_MS for minute in range(4500, 7000)]
+
+
+def test_the_newest_of_an_answer_that_breaks_off_are_asked_for_too() -> None:
+    fetcher = Breaking("binance_futures", series([True] * 9000))
+    (page,) = walk(fetcher, ask(100, end_ms=T0 + 5000 * MINUTE_MS))
+    assert opens([page]) == [T0 + minute * MINUTE_MS for minute in range(4900, 5000)]
+
+
+def test_what_breaks_off_again_and_again_is_no_answer() -> None:
+    fetcher = Breaking("binance_futures", series([True] * 9000))
+    fetcher.whole, fetcher.part = 1000, 0  # one row at a time
+    with pytest.raises(UpstreamBadData, match="break off"):
+        walk(fetcher, ask(100, end_ms=T0 + 5000 * MINUTE_MS))
+    assert len(fetcher.calls) == MAX_CALLS
+
+
+@pytest.mark.parametrize("exchange, calls", [("binance_futures", 2), ("hyperliquid", 2), ("coinbase", 1)])
+def test_where_an_instrument_ends_costs_one_call_more_but_not_at_the_tail(exchange: str, calls: int) -> None:
+    ended = SeriesFetcher(exchange, series([True] * 100))
+    (page,) = walk(ended, ask(200, T0, T0 + 150 * MINUTE_MS))
+    assert (len(page.candles), page.complete, len(ended.calls)) == (100, True, calls)
+    late = SeriesFetcher(exchange, series([True] * 8995))
+    (page,) = walk(late, ask(200, T0 + 8900 * MINUTE_MS))
+    assert (len(page.candles), page.complete, len(late.calls)) == (95, True, 1)
 
 
 def test_without_a_grid_those_who_ask_in_the_same_minute_ask_the_same() -> None:

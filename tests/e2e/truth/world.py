@@ -58,7 +58,8 @@ OUTCOMES: Mapping[str, frozenset[str]] = {
 }
 """Each fault with the problems that it may become; else it must be as if it had not been.
 
-Not among them: `silence`, `stall` and `drip`, which cost the deadline of five real seconds each; `fewer-rows`, and
+Not among them: `silence`, `stall` and `drip`, which cost the deadline of five real seconds each; `fewer-rows`,
+which at the tail looks like rows that are late, and where empty buckets have none like buckets without a trade; and
 `other-symbol` where rows do not name theirs: nobody can tell such an answer from a good one.
 """
 

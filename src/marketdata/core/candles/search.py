@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from marketdata.core.candles.answer import CandleRange
 from marketdata.core.errors import UpstreamBadData, UpstreamRefused
@@ -94,8 +95,11 @@ class Search:
             windows = self._windows.above(position, self.end_ms, self._need - len(self.found), self._calls)
             runs = [self.found]
             for window, answered, inside in await self._ask(windows):
-                position = max(position, answered[-1].close_time if self._is_cut(window, answered) else window.end_ms)
                 runs.append(inside)
+                if self._breaks_off(window, answered):
+                    position = max(position, answered[-1].close_time)
+                    break  # the next call begins there, and finds more or nothing
+                position = max(position, answered[-1].close_time if self._is_cut(window, answered) else window.end_ms)
             self.found = await self._real(_joined(runs))
         self.reached_ms = position
         self.is_exhausted = position >= self.end_ms
@@ -107,9 +111,11 @@ class Search:
             windows = self._windows.below(self.start_ms, position, self._need - len(self.found), self._calls)
             runs = [self.found]
             for window, answered, inside in await self._ask(windows):
-                reached_ms = answered[0].open_time if self._is_cut(window, answered) else window.start_ms
+                rest = await self._rest(window, answered)
+                is_cut = self._is_cut(window, answered) or rest
+                reached_ms = answered[0].open_time if is_cut else window.start_ms
                 position = min(position, max(self.start_ms, reached_ms or self.start_ms))
-                runs.append([candle for candle in inside if candle.open_time >= self.start_ms])
+                runs += [[candle for candle in inside if candle.open_time >= self.start_ms], rest]
             self.found = await self._real(_joined(runs))
             if self.made_up:
                 position = self.start_ms  # nothing before them is real
@@ -119,6 +125,29 @@ class Search:
     def _is_cut(self, window: Window, answered: Sequence[Candle]) -> bool:
         """Whether the answer may have stopped at its limit: it is whole only as far as it reaches."""
         return self._capabilities.wide_range == "oldest" and len(answered) >= window.limit
+
+    def _breaks_off(self, window: Window, answered: Sequence[Candle]) -> bool:
+        """Whether rows are missing at the end of an answer that has room for them, of an exchange that has them all.
+
+        The instrument may have ended there, or the exchange was off, or the answer is not whole. What is younger may be
+        late, and is not worth another call.
+        """
+        if not answered or self._capabilities.omits_empty or self._is_cut(window, answered):
+            return False
+        return answered[-1].close_time < min(window.end_ms, self.now_ms - _CHANGING_MS)
+
+    async def _rest(self, window: Window, answered: Sequence[Candle]) -> list[Candle]:
+        """The candles at the end of a window whose answer broke off; mostly there are none."""
+        rest: list[Candle] = []
+        while self._breaks_off(window, rest or answered):
+            start_ms = (rest or answered)[-1].close_time
+            if self._calls == MAX_CALLS:
+                raise UpstreamBadData(self.fetcher.adapter.exchange, "its answers break off again and again", start_ms)
+            ((_, _, inside),) = await self._ask([replace(window, start_ms=max(self.start_ms, start_ms))])
+            if not inside:
+                break
+            rest += inside
+        return rest
 
     async def _ask(self, windows: Sequence[Window]) -> list[tuple[Window, list[Candle], list[Candle]]]:
         """Make calls side by side, as many as are left: what each asked, all that came, and what lies inside.
