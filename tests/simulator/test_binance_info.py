@@ -39,6 +39,7 @@ async def test_filters_come_with_their_keys_in_any_order(simulator: httpx2.Async
     assert bitcoin["LOT_SIZE"]["stepSize"] == "0.001"
     assert bitcoin["PERCENT_PRICE"]["multiplierDecimal"] == "4"
     assert len({tuple(entry["PRICE_FILTER"]) for entry in filters.values()}) > 3
+    assert not any("PRICE_COLLAR" in entry for entry in filters.values())
     assert {"MAX_NUM_ALGO_ORDERS" in entry for entry in filters.values()} == {True, False}
 
 

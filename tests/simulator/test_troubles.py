@@ -93,19 +93,18 @@ def test_what_a_page_says_costs_no_weight(places: dict[str, Venue]) -> None:
         assert (charge.weight, bool(charge.headers)) == (weight, bool(weight)), trouble
 
 
+TOO_WIDE = (
+    b'{"message":"granularity too small for the requested time range. Count of aggregations requested exceeds 300"}'
+)
+
+
 @pytest.mark.parametrize(
     "exchange, second, status, body",
     [
         ("binance_futures", 0, 400, b'{"code":-1121,"msg":"Invalid symbol."}'),
         ("binance_futures", 1, 400, b'{"code":-1122,"msg":"Invalid symbol status."}'),
         ("coinbase", 0, 404, b'{"message":"NotFound"}'),
-        (
-            "coinbase",
-            0,
-            400,
-            b'{"message":"granularity too small for the requested time range. Count of aggregations requested exceeds'
-            + b' 300"}',
-        ),
+        ("coinbase", 0, 400, TOO_WIDE),
         ("coinbase", 1, 400, b'{"message":"Unsupported granularity"}'),
     ],
 )

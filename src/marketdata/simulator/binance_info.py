@@ -55,7 +55,7 @@ class SimulatedBinance:
 
     def exchange_info(self, now_ms: int) -> bytes:
         """The body of exchangeInfo."""
-        rows = [_symbol(contract, now_ms) for contract in self._catalogue.listed(now_ms)]
+        rows = [_symbol(contract, now_ms, self._scenario) for contract in self._catalogue.listed(now_ms)]
         limits = [
             {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
             for kind, interval, number, limit in (
@@ -125,7 +125,7 @@ def coin_margined_kline(dollars: int, instrument: Instrument, open_ms: int, next
     ).encode()
 
 
-def _symbol(contract: Contract, now_ms: int) -> dict[str, object]:
+def _symbol(contract: Contract, now_ms: int, scenario: Scenario) -> dict[str, object]:
     """One symbol object, its keys in the order of the live exchange."""
     instrument = contract.instrument
     crypto = contract.underlying in {"COIN", "PREMARKET"}
@@ -153,14 +153,14 @@ def _symbol(contract: Contract, now_ms: int) -> dict[str, object]:
         "liquidationFee": "0.015000",
         "marketTakeBound": "0.10",
         "maxMoveOrderLimit": 10000,
-        "filters": _filters(instrument),
+        "filters": _filters(instrument, new=scenario.new_filters),
         "orderTypes": _ORDER_TYPES,
         "timeInForce": _TIMES_IN_FORCE,
         "permissionSets": ["GRID", "COPY"],
     }
 
 
-def _filters(instrument: Instrument) -> list[dict[str, object]]:
+def _filters(instrument: Instrument, *, new: bool) -> list[dict[str, object]]:
     """The filters; the order of their keys differs from symbol to symbol, as on the live exchange."""
     tick, scale = instrument.tick, instrument.price_scale
     step = padded(1, instrument.size_scale)
@@ -184,6 +184,8 @@ def _filters(instrument: Instrument) -> list[dict[str, object]]:
     # Removed from live answers at the end of 2025; bots must bear it there and not there.
     if crc32(instrument.name) % 3 == 0:
         filters.insert(4, {"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 10})
+    if new and crc32(instrument.name) % 16 == 0:
+        filters.insert(0, {"filterType": "PRICE_COLLAR", "notional": 5, "tickSize": ["0.1"]})
     return [_shuffled(keys, instrument.symbol) for keys in filters]
 
 

@@ -40,6 +40,8 @@ class Scenario:
     """Binance rows that open before this (2020) are written without zeros at the end, as they were then."""
     coin_margined: bool = False
     """Whether Binance answers klines of COIN-M symbols such as `BTCUSD_PERP` too, whose columns mean other things."""
+    new_filters: bool = False
+    """Whether some of Binance's contracts have a filter that nobody has heard of, whose fields are of other types."""
     three_days_offset_ms: int = 0
     """Where Binance's three-day candles open, from the epoch; unverified."""
     kept_rows: int = 5000

@@ -113,6 +113,40 @@ def test_fields(listing: Listing) -> None:
 
 
 @pytest.mark.parametrize(
+    "status, expected",
+    [
+        ("PRE_SETTLE", Status.SETTLING),
+        ("PRE_DELIVERING", Status.SETTLING),
+        ("CANCEL_ONLY", Status.CANCEL_ONLY),
+    ],
+)
+@pytest.mark.parametrize(
+    "contract_type, kind, expires_at",
+    [
+        ("CURRENT_MONTH", Kind.FUTURE, 1798185600000),
+        ("NEXT_MONTH", Kind.FUTURE, 1798185600000),
+        ("CURRENT_MONTH DELIVERING", Kind.FUTURE, 1798185600000),
+        ("CURRENT_QUARTER_DELIVERING", Kind.FUTURE, 1798185600000),
+        ("PERPETUAL_DELIVERING", Kind.PERPETUAL, None),
+    ],
+)
+def test_words_that_are_documented_and_rarely_seen(
+    sample: Callable[[str], bytes],
+    status: str,
+    expected: Status,
+    contract_type: str,
+    kind: Kind,
+    expires_at: int | None,
+) -> None:
+    info = json.loads(sample("binance_futures/exchangeInfo.json"))
+    row = info["symbols"][0] | {"status": status, "contractType": contract_type, "deliveryDate": 1798185600000}
+    listing = ADAPTER.parse_listing([json.dumps({**info, "symbols": [row]}).encode()], {})
+    (one,) = listing.instruments
+    assert (one.status, one.exchange_status, one.kind, one.expires_at) == (expected, status, kind, expires_at)
+    assert listing.unknown_words == {}
+
+
+@pytest.mark.parametrize(
     "contract_type, delivery_ms, ccxt_symbol",
     [
         ("TRADIFI_PERPETUAL", 4133404800000, "XAU/USDT:USDT"),

@@ -84,7 +84,7 @@ async def test_9_words_that_nobody_has_heard_of_never_drop_a_listing(
 ) -> None:
     """9. Binance: unknown contractType / status / new filter / non-ASCII symbol: load OK, one symbol lost at most."""
     clock = ManualClock(T0)
-    sources = market(SEED)
+    sources = market(SEED, Scenario(new_filters=True))
     url = postgres.make_database()
     async with running_platform(sources, clock, url, Controls(Faults(fault))) as platform:
         run = platform.runs[BINANCE]
@@ -106,8 +106,13 @@ async def test_9_words_that_nobody_has_heard_of_never_drop_a_listing(
             document = await platform.read(f"/v1/candles/binance_futures/{symbol['symbol']}/1h", limit=3)
             assert document["meta"]["exchange_symbol"] == name
             assert document["page"]["count"] == 3
-        filters = {one["filterType"] for row in listed for one in row["filters"]}
-        assert filters > {"PRICE_FILTER", "LOT_SIZE", "MIN_NOTIONAL"}, "those that we do not read are there"
+        filtered = {row["symbol"]: {one["filterType"]: one for one in row["filters"]} for row in listed}
+        assert set().union(*filtered.values()) > {"PRICE_FILTER", "LOT_SIZE", "MIN_NOTIONAL"}, "not read, and there"
+        (name, filters), *_ = [one for one in filtered.items() if "PRICE_COLLAR" in one[1]]
+        assert isinstance(filters["PRICE_COLLAR"]["tickSize"], list)
+        (symbol,) = (await platform.read("/v1/resolve", name=name, exchange=BINANCE))["data"]
+        assert symbol["tick_size"] == filters["PRICE_FILTER"]["tickSize"]
+        assert symbol["min_notional"] == filters["MIN_NOTIONAL"]["notional"]
     postgres.drop_database(url)
 
 
