@@ -86,5 +86,30 @@ def test_an_absurd_time_is_not_believed() -> None:
     assert begun == ("banned", Silence(259_200.0, 259_200.0))
 
 
-def test_a_ban_may_tell_how_long_it_takes_instead_of_until_when() -> None:
-    assert Silences().begin(UpstreamBanned(NAME, None, 30), 0.0, T0, T0) == ("banned", Silence(30.0, 30.0))
+@pytest.mark.parametrize("wait_s,length_s", [(30.0, 30.0), (1.0, 1.0), (0.0, 120.0)])
+def test_a_ban_may_tell_how_long_it_takes_instead_of_until_when(wait_s: float, length_s: float) -> None:
+    for exchange_ms in (T0, None):
+        begun = Silences().begin(UpstreamBanned(NAME, None, wait_s), 0.0, exchange_ms, T0)
+        assert begun == ("banned", Silence(length_s, length_s))
+
+
+@pytest.mark.parametrize(
+    "until_ms,wait_s,length_s",
+    [
+        (T0 + 300_000, 60.0, 300.5),
+        (T0 + 300_000, 600.0, 600.0),
+        (T0 + 30_000, 0.0, 30.5),
+        (T0 - 5000, 60.0, 60.0),
+        (T0 - 5000, 0.0, 120.0),
+        (T0 + 300_000, 999_999.0, 259_200.0),
+    ],
+)
+def test_a_ban_that_tells_both_lasts_the_longer_time(until_ms: int, wait_s: float, length_s: float) -> None:
+    begun = Silences().begin(UpstreamBanned(NAME, until_ms, wait_s), 0.0, T0, T0 + 86_400_000)
+    assert begun == ("banned", Silence(length_s, length_s))
+
+
+@pytest.mark.parametrize("wait_s,length_s", [(30.0, 30.0), (600.0, 600.0), (0.0, 300.5)])
+def test_how_long_is_believed_rather_than_an_end_by_our_own_clock(wait_s: float, length_s: float) -> None:
+    begun = Silences().begin(UpstreamBanned(NAME, T0 + 300_000, wait_s), 0.0, None, T0)
+    assert begun == ("banned", Silence(length_s, length_s))

@@ -241,7 +241,10 @@ def test_failures_have_names(status: int, body: bytes, kind: type[Exception]) ->
 def test_a_ban_says_until_when() -> None:
     error = ADAPTER.classify(418, {}, b'{"code":-1003,"msg":"Way too many requests; IP banned until 1767225600000."}')
     assert isinstance(error, UpstreamBanned)
-    assert error.until_ms == 1767225600000
+    assert (error.until_ms, error.retry_after_s) == (1767225600000, None)
+    error = ADAPTER.classify(418, {"retry-after": "3600"}, b'{"code":-1003,"msg":"banned until 1767225600000."}')
+    assert isinstance(error, UpstreamBanned)
+    assert (error.until_ms, error.retry_after_s) == (1767225600000, 3600)
 
 
 @pytest.mark.parametrize("pair,quote", [("BTCUSD", "USDT"), ("USDT", "USDT"), ("BTCUSDT", "")])

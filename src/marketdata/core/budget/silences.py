@@ -45,7 +45,7 @@ class Silences:
     ) -> tuple[SilenceKind, Silence] | None:
         """Keep the silence that `error` asks for; None when a longer one is kept already.
 
-        The end of a ban is told in the exchange's time, `exchange_ms`; where that is unknown, in `local_ms`.
+        The end of a ban is told in the exchange's time, `exchange_ms`; `local_ms` stands in where that is unknown.
         """
         kind: SilenceKind
         if isinstance(error, UpstreamBanned):
@@ -73,8 +73,14 @@ class Silences:
 
 
 def _ban_s(error: UpstreamBanned, exchange_ms: int | None, local_ms: int) -> float:
-    if error.until_ms is None:
-        return UNTOLD_BAN_S if error.retry_after_s is None else min(error.retry_after_s, LONGEST_BAN_S)
-    told_s = (error.until_ms - (local_ms if exchange_ms is None else exchange_ms)) / _MS_PER_S + TIME_MARGIN_S
-    told_s = min(told_s, LONGEST_BAN_S)
-    return told_s if exchange_ms is not None and told_s > 0 else max(told_s, UNTOLD_BAN_S)
+    """How long, by its wait or until its end, whichever is longer; our own clock may be wrong, so it is asked last."""
+    told_s = error.retry_after_s or 0.0
+    if error.until_ms is not None and exchange_ms is not None:
+        told_s = max(told_s, _left_s(error.until_ms, exchange_ms))
+    elif error.until_ms is not None and not told_s:
+        told_s = max(UNTOLD_BAN_S, _left_s(error.until_ms, local_ms))
+    return min(told_s or UNTOLD_BAN_S, LONGEST_BAN_S)
+
+
+def _left_s(until_ms: int, now_ms: int) -> float:
+    return (until_ms - now_ms) / _MS_PER_S + TIME_MARGIN_S

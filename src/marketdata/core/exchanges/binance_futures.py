@@ -10,7 +10,14 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from marketdata.core.errors import UpstreamBanned, UpstreamError, UpstreamGarbled, UpstreamRefused, UpstreamUnavailable
-from marketdata.core.exchanges.adapter import CandleQuery, ListingRequests, Request, classify_status, columns
+from marketdata.core.exchanges.adapter import (
+    CandleQuery,
+    ListingRequests,
+    Request,
+    classify_status,
+    columns,
+    retry_after_s,
+)
 from marketdata.core.exchanges.listing import ListingDraft, RowRefused
 from marketdata.core.models import (
     DAY_MS,
@@ -154,7 +161,7 @@ class BinanceFutures:
             error = _Error(code=0, msg="")
         until = _BANNED_UNTIL.search(error.msg)  # with status 429 at times
         if until:
-            return UpstreamBanned(self.exchange, int(until[1]))
+            return UpstreamBanned(self.exchange, int(until[1]), retry_after_s(headers))
         if error.code == -1003 and status != 418:
             return classify_status(self.exchange, 429, headers)  # Retry-After is not promised here
         if error.code in _REFUSALS:
