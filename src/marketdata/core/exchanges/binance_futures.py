@@ -159,8 +159,7 @@ class BinanceFutures:
             error = decode(self.exchange, _ERROR, body)
         except UpstreamGarbled:
             error = _Error(code=0, msg="")
-        until = _BANNED_UNTIL.search(error.msg)  # with status 429 at times
-        if until:
+        if until := _BANNED_UNTIL.search(error.msg):  # with status 429 at times
             return UpstreamBanned(self.exchange, int(until[1]), retry_after_s(headers))
         if error.code == -1003 and status != 418:
             return classify_status(self.exchange, 429, headers)  # Retry-After is not promised here
