@@ -308,6 +308,20 @@ def test_the_end_of_a_first_page_is_frozen() -> None:
     assert second.next is None
 
 
+@pytest.mark.parametrize("end_ms", [None, NOW + DAY_MS])
+@pytest.mark.parametrize("behind_ms", [1, 2_000, 9_999])
+def test_a_next_page_is_not_cut_by_a_clock_that_is_behind(end_ms: int | None, behind_ms: int) -> None:
+    rows = series([True] * 9001)
+    fetcher = SeriesFetcher("binance_futures", rows, now_ms=T0 + 9000 * MINUTE_MS)  # the last one has just closed
+    first = asyncio.run(get_candles(fetcher, ask(600, T0 + 8000 * MINUTE_MS, end_ms)))
+    assert first.next is not None
+    fetcher.time_ms -= behind_ms  # another process answers, whose idea of the time is older
+    second = asyncio.run(get_candles(fetcher, first.next))
+    assert (second.candles[-1].open_time, second.candles[-1].is_closed) == (T0 + 8999 * MINUTE_MS, True)
+    fetcher.time_ms -= DAY_MS  # that is no small difference: somebody has set the clock
+    assert asyncio.run(get_candles(fetcher, first.next)).candles == []
+
+
 def test_an_instrument_that_is_refused_is_an_empty_incomplete_page() -> None:
     class Refusing(SeriesFetcher):
         async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:  # noqa: ARG002
@@ -323,13 +337,14 @@ def test_an_instrument_that_is_refused_is_an_empty_incomplete_page() -> None:
 def test_one_refused_part_of_several_is_no_refused_instrument(limit: int, refused: str) -> None:
     class Moody(SeriesFetcher):
         async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
-            if (len(self.calls) == 1 and refused == "in the same breath") or len(self.calls) > 10:
+            if (not self.calls and refused == "in the same breath") or len(self.calls) > 10:
                 self.calls.append(query)
-                await asyncio.sleep(0)
                 raise UpstreamRefused(self.adapter.exchange, "it no longer serves this symbol (-1122)")
             return await super().candles(query, now_ms)
 
-    rows = series([True, *[False] * 5000, *[True] * 2000])  # so sparse that one batch does not fill the page
+    rows = series(
+        [True, *[False] * 349, True, *[False] * 4650, *[True] * 2000]
+    )  # so sparse that one batch does not fill the page
     with pytest.raises(UpstreamBadData, match="refuses others"):
         walk(Moody("coinbase", rows), ask(limit, T0))
 

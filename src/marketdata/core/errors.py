@@ -146,9 +146,14 @@ class UpstreamRateLimited(UpstreamError):
 
     code = "upstream-rate-limited"
 
-    def __init__(self, exchange: ExchangeId, retry_after_s: float | None) -> None:
-        """`retry_after_s`: when there is budget again, where known."""
-        super().__init__(exchange, "its request budget is spent for now")
+    def __init__(
+        self,
+        exchange: ExchangeId,
+        retry_after_s: float | None,
+        reason: str = "what this platform may ask of it is used up for now",
+    ) -> None:
+        """`retry_after_s`: when there is budget again, where known; `reason`: what is used up, in our words."""
+        super().__init__(exchange, reason)
         self.retry_after_s = retry_after_s
 
 
@@ -158,7 +163,7 @@ class UpstreamBanned(UpstreamError):
     code = "upstream-banned"
 
     def __init__(self, exchange: ExchangeId, until_ms: int | None, retry_after_s: float | None = None) -> None:
-        """`until_ms`: end of the ban, epoch ms, or `retry_after_s`, how long it takes; where the exchange said it."""
+        """`until_ms`: end of the ban, epoch ms; `retry_after_s`: how long it takes; each where the exchange said it."""
         super().__init__(exchange, "has banned this address for a while")
         self.until_ms = until_ms
         self.retry_after_s = retry_after_s

@@ -152,13 +152,15 @@ async def test_several_calls_may_fill_a_bucket_more_than_once() -> None:
     budget.check_room(24)  # twelve now and twelve in a second and a half
     with pytest.raises(UpstreamRateLimited) as caught:
         budget.check_room(25)
-    assert caught.value.retry_after_s == 3
+    assert caught.value.retry_after_s is None  # waiting does not help
     await budget.spend(12)
     waiting = asyncio.create_task(budget.spend(5))
     await asyncio.sleep(0)
     budget.check_room(7)
-    with pytest.raises(UpstreamRateLimited):
+    with pytest.raises(UpstreamRateLimited) as caught:
         budget.check_room(8)
+    assert caught.value.retry_after_s == 3
+    budget.check_room(0)  # all of them are under way
     await waiting
 
 
@@ -166,8 +168,22 @@ async def test_several_calls_are_refused_where_a_process_has_no_share_at_all(clo
     shareless = Books(clock).process()
     shareless.processes, shareless.is_reachable = 1000, False
     budget = make(clock, BUCKET, pool=shareless)
-    with pytest.raises(UpstreamRateLimited):
+    with pytest.raises(UpstreamRateLimited) as caught:
         budget.check_room(2)
+    assert caught.value.retry_after_s is None
+    shareless.processes = 2
+    budget.check_room(10)  # five now and five in a second and a half
+    with pytest.raises(UpstreamRateLimited) as caught:
+        budget.check_room(11)
+    assert caught.value.retry_after_s is None
+
+
+async def test_while_nothing_is_asked_nothing_is_refused(clock: ManualClock) -> None:
+    budget = make(clock, MINUTE)
+    budget.exchange_time = lambda: None
+    await budget.spend(80)
+    budget.exchange_time = clock.now_ms
+    budget.check_room(0)
 
 
 async def test_a_silence_is_kept_and_told(clock: ManualClock) -> None:
@@ -355,7 +371,7 @@ class TestShared:
         outcomes = await asyncio.gather(*(budget.spend(1) for _ in range(8)), return_exceptions=True)
         assert outcomes[:6] == [None] * 6
         assert all(
-            isinstance(one, UpstreamRateLimited) and one.retry_after_s == pytest.approx(3.3) for one in outcomes[6:]
+            isinstance(one, UpstreamRateLimited) and one.retry_after_s == pytest.approx(3) for one in outcomes[6:]
         )
 
     async def test_without_the_books_only_what_was_free_is_shared(self, clock: ManualClock, books: Books) -> None:

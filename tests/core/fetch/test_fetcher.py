@@ -28,6 +28,7 @@ BINANCE = get_adapter("binance_futures")
 T0 = 1767225600000
 NOW = T0 + 7_200_000
 QUERY = CandleQuery("BTCUSDT", Interval.HOUR_1, T0, T0 + 7_200_000, 500)
+HOUR_MS = 3_600_000
 JSON = "Content-Type: application/json\r\n"
 OTHER_QUERY = replace(QUERY, exchange_symbol="ETHUSDT")
 ROW = b'[1767225600000,"1","2","1","2","0",1767229199999,"0",0,"0","0","0"]'
@@ -44,12 +45,78 @@ def fetcher(client: httpx2.AsyncClient, exchange: FakeExchange, deadline_s: floa
 
 
 async def test_candles_are_checked_and_cut_to_the_range(client: httpx2.AsyncClient) -> None:
-    before = ROW.replace(b"1767225600000", b"1767222000000").replace(b"1767229199999", b"1767225599999")
-    async with fake_exchange(http(b"[" + before + b"," + ROW + b"]")) as exchange:
-        answered, inside = await fetcher(client, exchange).candles(QUERY, NOW)
-    assert [candle.open_time for candle in answered] == [T0 - 3_600_000, T0]
+    rows = b"[[1767225600,1,2,1,2,0],[1767222000,1,2,1,2,0]]"  # Coinbase's may precede the range
+    async with fake_exchange(http(rows)) as exchange:
+        asking = Fetcher(get_adapter("coinbase"), client, SystemClock(), exchange.url)
+        answered, inside = await asking.candles(replace(QUERY, exchange_symbol="BTC-USD"), NOW)
+    assert [candle.open_time for candle in answered] == [T0 - HOUR_MS, T0]
     assert [candle.open_time for candle in inside] == [T0]
-    assert b"GET /fake/fapi/v1/klines?symbol=BTCUSDT&interval=1h&startTime=1767225600000" in exchange.requests[0]
+    assert b"GET /fake/products/BTC-USD/candles?granularity=3600&start=2026-01-01T00%3A00%3A00Z" in exchange.requests[0]
+
+
+def at(exchange: str, open_ms: int) -> bytes:
+    """An hour's candle."""
+    last_ms = open_ms + HOUR_MS - 1
+    if exchange == "binance_futures":
+        return ROW.replace(b"1767225600000", b"%d" % open_ms).replace(b"1767229199999", b"%d" % last_ms)
+    if exchange == "coinbase":
+        return b"[%d,1,2,1,2,0]" % (open_ms // 1000)
+    return b'{"t":%d,"T":%d,"s":"X","i":"1h","o":"1","c":"2","h":"2","l":"1","v":"0","n":0}' % (open_ms, last_ms)
+
+
+@pytest.mark.parametrize(
+    "exchange, opens, outside",
+    [
+        ("binance_futures", [-1, 0, 1], -1),
+        ("binance_futures", [0, 1, 2], 2),
+        ("binance_futures", [-2, -1], -2),
+        ("binance_futures", [3, 4], 4),
+        ("coinbase", [1, 2], 2),
+        ("hyperliquid", [-3, -2], -3),
+        ("hyperliquid", [-1], -1),
+    ],
+)
+async def test_an_answer_to_another_question_is_none(
+    client: httpx2.AsyncClient, exchange: str, opens: list[int], outside: int
+) -> None:
+    in_order = opens[::-1] if exchange == "coinbase" else opens
+    rows = b",".join(at(exchange, T0 + hours * HOUR_MS) for hours in in_order)
+    async with fake_exchange(http(b"[" + rows + b"]")) as fake:
+        asking = Fetcher(get_adapter(exchange), client, SystemClock(), fake.url)
+        with pytest.raises(UpstreamBadData, match="outside the range") as caught:
+            await asking.candles(replace(QUERY, exchange_symbol="X"), NOW + 9 * HOUR_MS)
+    assert caught.value.candle == T0 + outside * HOUR_MS
+
+
+@pytest.mark.parametrize("exchange, opens", [("coinbase", [-2, -1]), ("hyperliquid", [-1, 0]), ("hyperliquid", [2, 3])])
+async def test_what_an_exchange_may_send_around_a_range_is_cut(
+    client: httpx2.AsyncClient, exchange: str, opens: list[int]
+) -> None:
+    in_order = opens[::-1] if exchange == "coinbase" else opens
+    rows = b",".join(at(exchange, T0 + hours * HOUR_MS) for hours in in_order)
+    async with fake_exchange(http(b"[" + rows + b"]")) as fake:
+        asking = Fetcher(get_adapter(exchange), client, SystemClock(), fake.url)
+        answered, inside = await asking.candles(replace(QUERY, exchange_symbol="X"), NOW + 9 * HOUR_MS)
+    assert [candle.open_time for candle in answered] == [T0 + hours * HOUR_MS for hours in opens]
+    assert [candle.open_time for candle in inside] == [T0 + hours * HOUR_MS for hours in opens if hours in {0, 1}]
+
+
+async def test_room_is_asked_for_only_for_calls_that_are_not_under_way(client: httpx2.AsyncClient) -> None:
+    async def slowly(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.2)
+        await http(b"[" + ROW + b"]")(writer)
+
+    async with fake_exchange(slowly) as exchange:
+        asking = fetcher(client, exchange)
+        first = asyncio.create_task(asking.candles(QUERY, NOW))
+        await asyncio.sleep(0)
+        asked: list[int] = []
+        asking.budget.check_room = asked.append  # type: ignore[method-assign]
+        asking.check_room([QUERY, OTHER_QUERY], NOW)
+        asking.check_room([QUERY], NOW + 60_000)  # another minute is another call
+        await first
+        asking.check_room([QUERY], NOW)
+    assert asked == [2, 2, 2]
 
 
 async def test_a_bad_candle_fails_the_answer(client: httpx2.AsyncClient) -> None:
@@ -63,10 +130,11 @@ async def test_a_candle_of_the_future_fails_the_answer(client: httpx2.AsyncClien
     later = ROW.replace(b"1767225600000", b"1767232800000").replace(b"1767229199999", b"1767236399999")
     async with fake_exchange(http(b"[" + ROW + b"," + later + b"]")) as exchange:
         asking = fetcher(client, exchange)
-        answered, inside = await asking.candles(QUERY, NOW - 60_000)  # some may be later than asked
-        assert ([len(answered), len(inside)], answered[-1].open_time) == ([2, 1], NOW)
+        query = replace(QUERY, end_ms=NOW + HOUR_MS)
+        answered, inside = await asking.candles(query, NOW - 60_000)  # our time may be a bit behind
+        assert (len(answered), len(inside), answered[-1].open_time) == (2, 2, NOW)
         with pytest.raises(UpstreamBadData, match="opens in the future") as caught:
-            await asking.candles(QUERY, NOW - 60_001)
+            await asking.candles(query, NOW - 60_001)
     assert caught.value.candle == NOW
 
 

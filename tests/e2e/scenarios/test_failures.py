@@ -31,8 +31,9 @@ async def test_11_one_coin_that_hyperliquid_refuses_is_no_failure_of_hyperliquid
         other = await stage.read(f"hyperliquid/{OTHERS[number % 4]}-USDC-PERP/1m", limit=5)
         assert (other["page"]["count"], other["page"]["complete"], other["warnings"]) == (5, True, [])
     refused = [entry for entry in stage.calls("hyperliquid", "candles") if entry.symbol == "BAMOKU"]
-    assert [entry.status for entry in refused] == [500] * 12, "each was asked once"
-    for _ in range(12):  # in a row, with no other coin between
+    assert {entry.status for entry in refused} == {500}
+    assert 12 < len(refused) <= 24, "each was asked once more at most, for it may be a fault"
+    for _ in range(6):  # in a row, with no other coin between
         await stage.read("hyperliquid/BAMOKU-USDC-PERP/1m", limit=5)
     assert (await stage.read("hyperliquid/BTC-USDC-PERP/1m", limit=5))["page"]["count"] == 5
 

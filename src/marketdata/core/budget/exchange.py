@@ -78,7 +78,7 @@ class ExchangeBudget:
         if not self._waiting and self._take(weight):
             return
         began = self._clock.monotonic()
-        self._check_patience(self._wait_in_line_s(weight), began)
+        self._check_patience(None if weight > self._most() else self._wait_in_line_s(weight), began)
         self._waiting += weight
         try:
             async with self._turn:
@@ -103,7 +103,12 @@ class ExchangeBudget:
         Else some would be spent in vain, and so again with each new attempt. Raises what `spend` raises.
         """
         self.heed()
-        self._check_patience(self._wait_in_line_s(weight, in_parts=True), self._clock.monotonic())
+        if not weight:
+            return
+        most = self._most()
+        if not most or (weight - 1) // most * self._refilled_in_s() > self._rule.patience_s:
+            raise UpstreamRateLimited(self._exchange, None, "so many calls are more than it may be asked for one page")
+        self._check_patience(self._wait_in_line_s(weight), self._clock.monotonic())
 
     def reported(self, used: int, sent_at: float | None = None) -> None:
         """Take note of what the exchange says that this address has used of its present window.
@@ -150,7 +155,7 @@ class ExchangeBudget:
         if left_s := self._silences.left_s("banned", now):
             raise UpstreamBanned(self._exchange, self._clock.now_ms() + round(left_s * _MS_PER_S))
         if left_s := self._silences.left_s("limited", now):
-            raise UpstreamRateLimited(self._exchange, left_s)
+            raise UpstreamRateLimited(self._exchange, left_s, "it refused a request as one too many and is left alone")
 
     def _known(self) -> Known | None:
         return None if self._pool is None else self._pool.known(self._exchange)
@@ -205,18 +210,16 @@ class ExchangeBudget:
         room_s = first_room_s(now, self._rule.share_limit, weight * self._sharers(), *self._all_held())
         return longest((room_s, self._pool.shares_from - now))
 
-    def _wait_in_line_s(self, weight: int, *, in_parts: bool = False) -> float | None:
-        """The same behind all who wait; whenever they fill the allowance, that counts for a while.
-
-        `in_parts`: whether `weight` is that of several calls, which need not be spent at once.
-        """
-        most = self._most()
-        if weight > most and not (most and in_parts):
-            return None
-        windows, rest = divmod(self._waiting + weight - 1, most)
+    def _wait_in_line_s(self, weight: int) -> float | None:
+        """The same behind all who wait; whenever they fill the allowance, that counts for a while."""
+        windows, rest = divmod(self._waiting + weight - 1, self._most())
         wait_s = self._wait_s(rest + 1)
-        counts_for_s = self._rule.counts_for_s(self.exchange_time(), 0.0 if self._pool is None else self._rule.lease_s)
-        return None if wait_s is None else wait_s + windows * counts_for_s
+        return None if wait_s is None else wait_s + windows * self._refilled_in_s()
+
+    def _refilled_in_s(self) -> float:
+        """How long it counts what is spent now."""
+        is_leased = self._pool is not None and self._pool.is_reachable
+        return self._rule.counts_for_s(self.exchange_time(), self._rule.lease_s if is_leased else 0.0)
 
     def _sharers(self) -> int:
         """Among how many processes the allowance is shared where nobody keeps books."""

@@ -61,7 +61,7 @@ class _Page:
         is_full = len(kept) == self._asked.limit
         start_ms = kept[-1].close_time if is_full else self._search.reached_ms
         edge_ms = kept[-1].close_time if kept else self._asked.edge_ms
-        return msgspec.structs.replace(self._asked, start_ms=start_ms, end_ms=self._search.end_ms, edge_ms=edge_ms)
+        return self._following(start_ms, self._search.end_ms, edge_ms)
 
     def _page_below(self, kept: Sequence[Candle], *, is_cut: bool) -> CandleRange | None:
         if self._asked.order == "asc":
@@ -71,7 +71,12 @@ class _Page:
         is_full = len(kept) == self._asked.limit
         end_ms = kept[0].open_time if is_full else self._search.reached_ms
         edge_ms = kept[0].open_time if kept else self._asked.edge_ms
-        return msgspec.structs.replace(self._asked, end_ms=end_ms, edge_ms=edge_ms)
+        return self._following(self._asked.start_ms, end_ms, edge_ms)
+
+    def _following(self, start_ms: int | None, end_ms: int, edge_ms: int | None) -> CandleRange:
+        return msgspec.structs.replace(
+            self._asked, start_ms=start_ms, end_ms=end_ms, edge_ms=edge_ms, asked_ms=self._search.now_ms
+        )
 
     def _not_served(self, kept: Sequence[Candle]) -> list[CandleWarning]:
         """Whether an exchange that forgets has forgotten a part of what was asked for.

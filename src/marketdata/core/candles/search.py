@@ -18,6 +18,9 @@ MAX_CALLS = 20
 _TIME_LAG_MS = 1000
 """An exchange's time may be known to a second only: at a border it may be of the next candle already."""
 
+_TIMES_DIFFER_MS = 10_000
+"""How much one process's idea of an exchange's time may be behind another's: twice what it takes to be told."""
+
 _MISSING_PART = 100
 """Of the oldest rows a hundredth may be missing: rather say that some are lost than that all are there."""
 
@@ -33,7 +36,9 @@ class Search:
         self.fetcher = fetcher
         self.spec = spec
         self.asked = asked
-        self.now_ms = now_ms
+        # what is closed for one process may not be yet for the next, whose idea of the exchange's time is a bit behind
+        behind_ms = 0 if asked.asked_ms is None else asked.asked_ms - now_ms
+        self.now_ms = now_ms + (behind_ms if 0 < behind_ms < _TIMES_DIFFER_MS else 0)
         self.is_upward = asked.order == "asc" and asked.start_ms is not None
         self.end_ms = self._last_end()
         start_ms = asked.start_ms or 0
@@ -161,14 +166,28 @@ class Search:
             self.fetcher.check_room(queries, self.now_ms)
         try:
             async with asyncio.TaskGroup() as tasks:
-                calls = [tasks.create_task(self.fetcher.candles(query, self.now_ms)) for query in queries]
+                calls = [tasks.create_task(self._call(query)) for query in queries]
         except ExceptionGroup as failures:
-            failure = failures.exceptions[0]
-            good = [call for call in calls if not call.cancelled() and call.exception() is None]
-            if isinstance(failure, UpstreamRefused) and (self.found or any(call.result()[0] for call in good)):
-                raise self._contradiction() from failure
-            raise failure from failures
-        return [(window, *call.result()) for window, call in zip(windows, calls, strict=True)]
+            raise failures.exceptions[0] from failures
+        answers, refusals = [], []
+        for window, call in zip(windows, calls, strict=True):
+            result = call.result()
+            if isinstance(result, UpstreamRefused):
+                refusals.append(result)
+            else:
+                answers.append((window, *result))
+        if refusals:
+            if self.found or any(answered for _, answered, _ in answers):
+                raise self._contradiction() from refusals[0]
+            raise refusals[0]
+        return answers
+
+    async def _call(self, query: CandleQuery) -> tuple[list[Candle], list[Candle]] | UpstreamRefused:
+        """One call; a refusal is a result, too: it says little before the others have answered."""
+        try:
+            return await self.fetcher.candles(query, self.now_ms)
+        except UpstreamRefused as refusal:
+            return refusal
 
     async def _first_traded_ms(self) -> int | None:
         """The same as the fetcher's, of an instrument that has candles."""

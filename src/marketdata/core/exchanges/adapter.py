@@ -124,7 +124,7 @@ def classify_status(
     if status == 200:
         return None
     if status == 429:
-        return UpstreamRateLimited(exchange, retry_after_s(headers))
+        return UpstreamRateLimited(exchange, retry_after_s(headers), "it refused the request as one too many (429)")
     if status == 418:
         return UpstreamBanned(exchange, None, retry_after_s(headers))
     if status in {403, 451}:

@@ -41,6 +41,7 @@ DEADLINE_S = 5.0
 """One thing that is asked of an exchange, from its beginning to the last byte received, a retry included."""
 
 _RETRY_AFTER_S = (0.1, 0.4)
+_WORTH_RETRYING = 0.2  # the part of the deadline that has to be left for a second attempt
 _HEAD_BYTES = 200
 _ROW_BYTES, _LEAST_CAP_BYTES = 256, 256 * 1024  # about twice the longest row that is known; and where rows are few
 _UNTRADED_S = 600.0
@@ -168,7 +169,21 @@ class Fetcher:
         for candle in answered:
             candle.is_closed = candle.close_time <= now_ms
         start_ms = query.start_ms or 0
+        if answered:
+            self._check_range(answered, start_ms, query.end_ms)
         return answered, [candle for candle in answered if start_ms <= candle.open_time < query.end_ms]
+
+    def _check_range(self, answered: Sequence[Candle], start_ms: int, end_ms: int) -> None:
+        """Refuse an answer to another question: what is left of it would look like a range without candles.
+
+        Around the asked range there may be: before it what overlaps it, and at Coinbase whatever precedes it; after it
+        what an exchange sends that takes no end of a range.
+        """
+        first, last, wide = answered[0], answered[-1], self.adapter.capabilities.wide_range
+        is_before = first.open_time < start_ms if wide == "oldest" else last.close_time <= start_ms and wide == "newest"
+        if is_before or (last.open_time >= end_ms and wide != "newest"):
+            outside = (first if is_before else last).open_time
+            raise UpstreamBadData(self.adapter.exchange, "it is outside the range that was asked for", outside)
 
     async def _ask_time(self) -> int:
         def read(answer: Answer) -> int:
@@ -214,7 +229,8 @@ class Fetcher:
             return await self._attempt(request, read, most_bytes, ends_at, is_of_one=is_of_one)
         except UpstreamError as error:
             pause_s = self._chance.uniform(*_RETRY_AFTER_S)
-            is_late = asyncio.get_running_loop().time() + pause_s >= ends_at
+            needs_s = pause_s + self._deadline_s * _WORTH_RETRYING  # else a failure with a name becomes a mere timeout
+            is_late = asyncio.get_running_loop().time() + needs_s >= ends_at
             # an open breaker, which this call may have been the probe of, would not let another one through
             if is_late or self._breaker.is_open or not is_worth_retrying(error) or not self._retries.spend():
                 raise
