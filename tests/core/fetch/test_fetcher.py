@@ -101,7 +101,9 @@ async def test_what_an_exchange_may_send_around_a_range_is_cut(
     assert [candle.open_time for candle in inside] == [T0 + hours * HOUR_MS for hours in opens if hours in {0, 1}]
 
 
-async def test_room_is_asked_for_only_for_calls_that_are_not_under_way(client: httpx2.AsyncClient) -> None:
+async def test_room_is_asked_for_only_for_calls_that_are_not_under_way(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def slowly(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.2)
         await http(b"[" + ROW + b"]")(writer)
@@ -111,7 +113,7 @@ async def test_room_is_asked_for_only_for_calls_that_are_not_under_way(client: h
         first = asyncio.create_task(asking.candles(QUERY, NOW))
         await asyncio.sleep(0)
         asked: list[int] = []
-        asking.budget.check_room = asked.append  # type: ignore[method-assign]
+        monkeypatch.setattr(asking.budget, "check_room", asked.append)
         asking.check_room([QUERY, OTHER_QUERY], NOW)
         asking.check_room([QUERY], NOW + 60_000)  # another minute is another call
         await first

@@ -34,7 +34,7 @@ class State(NamedTuple):
 
 FIREWALL = ("upstream-blocked", "its firewall refuses this address", (0, 0))
 REGION = ("upstream-blocked", "does not serve this region", (0, 0))
-LIMITED = ("upstream-rate-limited", "its request budget is spent for now", (1, 5))
+LIMITED = ("upstream-rate-limited", "as one too many", (1, 5))
 OUT_OF_SERVICE = ("upstream-unavailable", "out of service (HTTP status 503)", (1, 6))
 
 STATES = [
