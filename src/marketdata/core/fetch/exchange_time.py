@@ -68,9 +68,13 @@ class ExchangeTime:
         sent_at = self._clock.monotonic()
         time_ms = await self._ask()
         taken_at = self._clock.monotonic()
-        self._sample = _Sample(time_ms, taken_at, self._clock.now_ms(), taken_at - sent_at)
+        old, new = self._sample, _Sample(time_ms, taken_at, self._clock.now_ms(), taken_at - sent_at)
+        if old is not None and self._is_sharper(old, new):
+            self._next_at = taken_at + _RETRY_S
+            return old
+        self._sample = new
         self._next_at = taken_at + VALID_S
-        return self._sample
+        return new
 
     async def _refresh(self) -> None:
         with suppress(MarketDataError):  # the old sample is carried on
@@ -79,6 +83,13 @@ class ExchangeTime:
     def _have_parted(self, sample: _Sample) -> bool:
         by_wall_s = (self._clock.now_ms() - sample.taken_at_ms) / _MS_PER_S
         return abs(by_wall_s - (self._clock.monotonic() - sample.taken_at)) > _STEP_S
+
+    def _is_sharper(self, old: _Sample, new: _Sample) -> bool:
+        """Whether `new` is too dull to replace `old`, and does not show it to be wrong."""
+        if new.doubt_s <= max(_SHARP_S, old.doubt_s) or self._have_parted(old):
+            return False
+        ahead_s = (self._carried_on(old, 0.0) - new.time_ms) / _MS_PER_S
+        return -old.doubt_s - _SHARP_S <= ahead_s <= new.doubt_s + _SHARP_S
 
     def _carried_on(self, sample: _Sample, later_s: float) -> int:
         return sample.time_ms + round((self._clock.monotonic() - sample.taken_at + later_s) * _MS_PER_S)
