@@ -66,11 +66,13 @@ async def test_the_simulator(number: int, tmp_path: Path) -> None:
 
 async def test_the_simulator_plays_faults_at_another_time(tmp_path: Path) -> None:
     port, base = free_port(), "http://127.0.0.1"
-    told = "--now 2021-05-19T12:00:00Z --scenario old --fault html,route=time,first=1 --fault null,exchange=coinbase"
+    told = "--now 2021-05-19T12:00:00Z --scenario old,kept_rows=5060"
+    told += " --fault html,route=time,first=1 --fault null,exchange=coinbase"
     async with service(tmp_path, "simulate", "--port", port, *told.split()) as process:
         now_ms = (await get(f"{base}:{port}/_control/clock")).json()["now_ms"]
         assert 0 <= now_ms - 1_621_425_600_000 < 300_000
-        assert (await get(f"{base}:{port}/_control/scenario")).json()["old_keys"]
+        scenario = (await get(f"{base}:{port}/_control/scenario")).json()
+        assert (scenario["old_keys"], scenario["kept_rows"], scenario["calendar_months"]) == (True, 5060, True)
         assert (await get(f"{base}:{port}/binance/fapi/v1/time")).text.startswith("<!DOCTYPE html>")
         assert (await get(f"{base}:{port}/binance/fapi/v1/time")).json()["serverTime"] >= now_ms
         assert (await get(f"{base}:{port}/coinbase/time")).content == b"null"
@@ -105,6 +107,7 @@ def test_all_faults_are_listed(tmp_path: Path) -> None:
         ("--fault", "explode", "no kind of fault is called 'explode'; there are: refuse,"),
         ("--fault", "reset,first=0", "reset cannot be played: Expected `int` >= 1"),
         ("--scenario", "nice", "there are: usual, unlimited,"),
+        ("--scenario", "kept_rows=none", "it cannot be: Expected `int`, got `str` - at `$.kept_rows`"),
         ("--now", "noon", "Invalid isoformat string: 'noon'"),
         ("--now", "1969-12-31", "the clock goes from 1970 to 2100"),
     ],

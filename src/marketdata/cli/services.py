@@ -77,7 +77,11 @@ def simulate(
     ] = None,
     scenario: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="How the exchanges behave; a wrong name lists them all.", show_default=False),
+        typer.Option(
+            metavar="SPEC",
+            help="How the exchanges behave: NAME,switch=value,…; a wrong one lists all.",
+            show_default=False,
+        ),
     ] = None,
     fault: Annotated[
         list[str] | None,
@@ -100,7 +104,7 @@ def simulate(
         from marketdata.simulator.controls import Controls
         from marketdata.simulator.fault_kinds import describe_kinds
         from marketdata.simulator.faults import Faults
-        from marketdata.simulator.presets import PRESETS
+        from marketdata.simulator.presets import scenario_of
         from marketdata.simulator.recorded import recorded as read_recordings
         from marketdata.simulator.server import serve
         from marketdata.simulator.sources import simulated
@@ -113,13 +117,14 @@ def simulate(
     with _told_of("--now", ValueError):
         if now is not None:
             clock.set(parse_moment_ms(now))
-    if scenario is not None and (recorded is not None or scenario not in PRESETS):
-        possible = f"there are: {', '.join(PRESETS)}" if recorded is None else "recordings are as they are"
-        raise typer.BadParameter(possible, param_hint="--scenario")
+    if scenario is not None and recorded is not None:
+        raise typer.BadParameter("recordings are as they are", param_hint="--scenario")
+    with _told_of("--scenario", ValueError):
+        behaviour = scenario_of(scenario or "usual")
     host = host or read_settings(SimulatorSettings).host
     free_port(host, port)
     if recorded is None:
-        sources = simulated(seed, PRESETS[scenario or "usual"])
+        sources = simulated(seed, behaviour)
     else:
         with _told_of("--recorded", OSError, LookupError, DecodeError, saying="no recordings can be read there: "):
             sources = read_recordings(recorded)

@@ -1,6 +1,9 @@
-"""Scenarios by name, for the command line."""
+"""Scenarios by name and by their switches, for the command line."""
 
 from collections.abc import Mapping
+from dataclasses import fields
+
+import msgspec
 
 from marketdata.simulator.scenario import Scenario
 
@@ -21,3 +24,24 @@ PRESETS: Mapping[str, Scenario] = {
         troubles={"binance_futures": "unavailable", "hyperliquid": "maintenance", "coinbase": "maintenance"}
     ),
 }
+
+SWITCHES = tuple(switch.name for switch in fields(Scenario) if isinstance(switch.default, int | float))
+"""Those that are told in a word; troubles and outages have places of their own under `/_control`."""
+
+
+class WrongScenarioError(ValueError):
+    """A scenario that cannot be; the message says what is possible."""
+
+
+def scenario_of(told: str) -> Scenario:
+    """What `NAME,switch=value,…` tells of; without a name it is the usual one. Raises WrongScenarioError."""
+    name, *switches = told.split(",")
+    if "=" in name:
+        name, switches = "usual", [name, *switches]
+    given = dict(switch.partition("=")[::2] for switch in switches)
+    if name not in PRESETS or not given.keys() <= set(SWITCHES):
+        raise WrongScenarioError(f"there are: {', '.join(PRESETS)}; and the switches {', '.join(SWITCHES)}")
+    try:
+        return msgspec.convert({**msgspec.to_builtins(PRESETS[name]), **given}, Scenario, strict=False)
+    except msgspec.ValidationError as error:
+        raise WrongScenarioError(f"it cannot be: {error}") from None
