@@ -133,5 +133,7 @@ if __name__ == "__main__":
     os.environ.pop("CI", None)  # with it the tests would load a profile of their own
     settings.register_profile("faults", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate))
     settings.load_profile("faults")  # the same examples for each fault, and no time spent on making them small
+    if unknown := set(sys.argv[1:]) - TESTS.keys():
+        sys.exit(f"no faults are planted in {', '.join(sorted(unknown))}; choose from {', '.join(TESTS)}")
     rates = {module: try_module(module, TESTS[module]) for module in sys.argv[1:] or TESTS}
     sys.exit(min(rates.values()) < LEAST_PERCENT)

@@ -563,6 +563,36 @@ def test_where_an_instrument_ends_costs_one_call_more_but_not_at_the_tail(exchan
     assert (len(page.candles), page.complete, len(late.calls)) == (95, True, 1)
 
 
+def test_an_exchange_on_probation_is_asked_one_thing_at_a_time() -> None:
+    class Suspect(SeriesFetcher):
+        at_once = most = 0
+
+        @property
+        def is_on_probation(self) -> bool:
+            return len(self.calls) < 3  # then it is known to be back
+
+        async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+            assert self.at_once == 1 or len(self.calls) >= 3
+            await asyncio.sleep(0)
+            self.at_once -= 1
+            return await super().candles(query, now_ms)
+
+    fetcher = Suspect("coinbase", series([True] * 9001))
+    (page,) = walk(fetcher, ask(4999))
+    assert (len(page.candles), len(fetcher.calls), fetcher.most) == (4999, 17, 14)
+
+
+def test_two_calls_are_a_page_of_several_too() -> None:
+    fetcher = SeriesFetcher("binance_futures", series([True] * 9001))
+    asyncio.run(fetcher.budget.spend(fetcher.budget.limit - 3))
+    with pytest.raises(UpstreamRateLimited):
+        walk(fetcher, ask(1000))
+    assert fetcher.calls == []
+    walk(fetcher, ask(500))
+
+
 def test_without_a_grid_those_who_ask_in_the_same_minute_ask_the_same() -> None:
     rows = series([True] * 30, step_ms=3 * DAY_MS)
     now_ms = T0 + 80 * DAY_MS
