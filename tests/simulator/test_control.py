@@ -67,6 +67,7 @@ async def test_all_endpoints_are_listed_and_answer(control: httpx2.AsyncClient) 
         ("PUT", "/_control/faults", 405, "this takes GET and POST and DELETE"),
         ("DELETE", "/_control/faults/7", 404, "no fault has the id 7"),
         ("GET", "/_control/journal?limit=many", 400, "Expected `int`"),
+        ("GET", "/_control/journal?route=klines", 400, "no route is called 'klines'; there are: listing"),
         ("GET", "/_control/journal?limit=-1", 400, "Expected `int` >= 0"),
         ("GET", "/_control/journal?exchange=kraken", 400, "no exchange is called 'kraken'; there are: binance_futures"),
         ("GET", "/_control/journal?sincee=3", 400, "unknown field `sincee`"),
@@ -158,7 +159,8 @@ async def test_the_journal_can_be_read_and_cleared(control: httpx2.AsyncClient) 
     assert await ids(exchange="binance") == [1]
     assert await ids(route="time", since=1) == [2]
     assert await ids(symbol="BTC-USD") == [3]
-    assert await ids(limit=1) == [1]
+    assert await ids(limit=1) == [3]
+    assert await ids(limit=1, since=0) == [1]
     assert (await control.delete("/_control/journal")).json() == {"entries": [], "last_id": 3}
     assert await ids() == []
 

@@ -16,7 +16,7 @@ from marketdata.simulator.calls import EXCHANGES
 from marketdata.simulator.clock import SteeredClock, parse_moment_ms
 from marketdata.simulator.controls import Controls
 from marketdata.simulator.fault_kinds import GROUPS
-from marketdata.simulator.faults import WrongFaultError
+from marketdata.simulator.faults import WrongFaultError, check_route
 from marketdata.simulator.outages import Outage, Outages
 from marketdata.simulator.sources import Sources
 from marketdata.simulator.troubles import WrongTroubleError
@@ -47,7 +47,7 @@ class _Selection(msgspec.Struct, forbid_unknown_fields=True):
     exchange: str | None = None
     route: str | None = None
     symbol: str | None = None
-    since: int = 0
+    since: int | None = None
     limit: Annotated[int, Meta(ge=0)] = 1000
 
 
@@ -223,6 +223,8 @@ class Control:
         wanted = msgspec.convert(dict(request.query_params), _Selection, strict=False)
         if wanted.exchange is not None:
             _exchange_id(wanted.exchange)
+        if wanted.route is not None:
+            check_route(wanted.route)
         entries = self._journal.entries(**msgspec.structs.asdict(wanted))
         return {"entries": entries, "last_id": self._journal.last_id}
 

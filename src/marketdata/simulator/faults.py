@@ -21,7 +21,8 @@ def parse_fault(spec: str | Mapping[str, object]) -> Fault:
     given = _fields(spec) if isinstance(spec, str) else dict(spec)
     kind = KINDS.get(str(given.get("kind")))
     if kind is None:
-        raise WrongFaultError(f"no kind of fault is called {given.get('kind')!r}; there are: {', '.join(KINDS)}")
+        named = f"no kind of fault is called {given['kind']!r}" if "kind" in given else "a fault has a kind"
+        raise WrongFaultError(f"{named}; there are: {', '.join(KINDS)}")
     for name in given:
         if name not in _SELECTORS and name not in kind.defaults:
             possible = ", ".join((*_SELECTORS[1:], *kind.defaults))
@@ -39,14 +40,25 @@ def _check(fault: Fault) -> None:
     """Raises WrongFaultError for words and numbers that mean nothing."""
     if fault.exchange is not None and fault.exchange not in EXCHANGES:
         raise WrongFaultError(f"no exchange is called {fault.exchange!r}; there are: {', '.join(EXCHANGES)}")
-    route = fault.route
-    if route is not None and not (route in {*USES, *TYPES} or route.startswith("/") or "*" in route):
+    if fault.route is not None:
+        check_route(fault.route)
+    if fault.symbol == "":
+        raise WrongFaultError("its symbol is empty; leave it out for all of them")
+    if fault.from_ms is not None and fault.until_ms is not None and fault.from_ms >= fault.until_ms:
+        raise WrongFaultError("it ends before it begins: from is not before until")
+    if fault.status not in _STATUSES:
+        raise WrongFaultError(f"{fault.status} is no status of an answer with a body")
+    if fault.kind in {"redirect", "redirect-loop"} and fault.status not in _REDIRECTS:
+        raise WrongFaultError(f"{fault.status} redirects nobody; there are: {', '.join(map(str, _REDIRECTS))}")
+
+
+def check_route(route: str) -> None:
+    """Raises WrongFaultError for a route that no request can have."""
+    if not (route in {*USES, *TYPES} or route.startswith("/") or "*" in route):
         raise WrongFaultError(
             f"no route is called {route!r}; there are: {', '.join(USES)}, a path such as /fapi/v1/klines or"
             f" /products/*/candles, and Hyperliquid's types: {', '.join(TYPES)}"
         )
-    if fault.status not in _STATUSES:
-        raise WrongFaultError(f"{fault.status} is no status of an answer with a body")
 
 
 def _fields(spec: str) -> dict[str, object]:
@@ -56,6 +68,8 @@ def _fields(spec: str) -> dict[str, object]:
         name, equals, value = part.partition("=")
         if not equals:
             raise WrongFaultError(f"{part!r} is not name=value, as in {_EXAMPLE!r}")
+        if name.strip() in fields:
+            raise WrongFaultError(f"{name.strip()} is given twice")
         fields[name.strip()] = value.strip()
     return fields
 
@@ -130,4 +144,5 @@ class Faults:
 
 _SELECTORS = ("kind", "exchange", "route", "symbol", "from", "until", "first", "nth", "every", "chance")
 _STATUSES = frozenset(status.value for status in HTTPStatus) - {100, 101, 102, 103, 204, 205, 304}
+_REDIRECTS = (301, 302, 303, 307, 308)
 _EXAMPLE = "reset,exchange=coinbase,route=candles,first=3"

@@ -72,13 +72,16 @@ class Journal:
         exchange: str | None = None,
         route: str | None = None,
         symbol: str | None = None,
-        since: int = 0,
+        since: int | None = None,
         limit: int | None = None,
     ) -> list[Entry]:
-        """The entries after id `since` that are about this, in the order of arrival; of more than `limit` the first.
+        """The entries that are about this, in the order of arrival: the newest `limit`, or after id `since` the first.
 
         `exchange`, `route` and `symbol` as faults have them.
         """
+        if since is None:
+            newest = (entry for entry in reversed(self._kept) if entry.matches(exchange, route, symbol))
+            return list(islice(newest, limit))[::-1]
         found = (entry for entry in self._kept if entry.id > since and entry.matches(exchange, route, symbol))
         return list(islice(found, limit))
 
