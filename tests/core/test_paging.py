@@ -30,8 +30,11 @@ def test_a_time_lies_in_exactly_one_candle(spec: IntervalSpec, time_ms: int) -> 
 def test_rounding_up_gives_the_first_open_at_or_after(spec: IntervalSpec, time_ms: int) -> None:
     opened = ceil_open(spec, time_ms)
     assert opened >= time_ms
-    assert floor_open(spec, opened) == opened
-    assert floor_open(spec, opened - 1) != opened
+    assert floor_open(spec, opened) == opened == ceil_open(spec, opened)
+    before = floor_open(spec, opened - 1)
+    assert before is not None
+    assert before < time_ms
+    assert [is_aligned(spec, one) for one in (opened - 1, opened, opened + 1)] == [False, True, False]
     assert count_opens(spec, opened, next_open(spec, next_open(spec, opened))) == 2
 
 
@@ -62,6 +65,21 @@ def test_every_month_opens_on_its_first_day() -> None:
         assert floor_open(month, opened_ms) == floor_open(month, next_ms - 1) == opened_ms
         assert next_open(month, opened_ms) == next_ms
         assert count_opens(month, 0, opened_ms) == number
+
+
+def test_a_part_of_a_candle_counts_as_one() -> None:
+    minute = get_adapter("coinbase").capabilities.spec(Interval.MIN_1)
+    assert minute is not None
+    assert [count_opens(minute, 60_000, end_ms) for end_ms in (60_000, 60_001, 120_000, 120_001)] == [0, 1, 1, 2]
+
+
+def test_where_wide_ranges_are_rejected_each_call_asks_for_a_full_one_of_its_own() -> None:
+    windows = Windows(get_adapter("coinbase").capabilities, Interval.MIN_1)
+    minute_ms = Interval.MIN_1.min_duration_ms
+    (one,) = windows.above(0, 10**12, 10, 0)
+    assert (one.start_ms, one.end_ms) == (0, 300 * minute_ms)
+    two = windows.below(0, 10**12, 301, 0)
+    assert [(window.end_ms - (window.start_ms or 0)) // minute_ms for window in two] == [300, 300]
 
 
 def test_an_unverified_alignment_takes_every_time_as_it_is() -> None:
