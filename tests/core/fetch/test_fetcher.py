@@ -6,6 +6,7 @@ from dataclasses import replace
 import httpx2
 import pytest
 
+from marketdata.core.budget import ExchangeBudget, Silence
 from marketdata.core.clock import ManualClock, SystemClock
 from marketdata.core.errors import (
     UpstreamBadData,
@@ -22,6 +23,7 @@ from marketdata.core.exchanges.adapter import CandleQuery
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.fetch.transport import MAX_AT_ONCE
 from marketdata.core.models import DAY_MS, Interval, Source
+from tests.core.budget.books import Books
 from tests.fake_exchange import Answer, FakeExchange, fake_exchange, http
 
 BINANCE = get_adapter("binance_futures")
@@ -380,6 +382,130 @@ async def test_an_exchange_that_says_stop_is_not_asked_again(
         with pytest.raises(kind):
             await asking.candles(QUERY, NOW)
         assert len(exchange.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "date,silent_s",
+    [
+        ("Thu, 01 Jan 2026 00:10:00 GMT", 60.5),  # it tells the exchange's time, ten minutes from ours
+        ("Mon, 01 Jan 0001 00:00:00 GMT", 660.5),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 660.5),
+        ("yesterday", 660.5),
+    ],
+)
+async def test_a_ban_s_own_date_tells_how_long_it_is_where_it_is_a_date(
+    client: httpx2.AsyncClient, date: str, silent_s: float
+) -> None:
+    body = b'{"code":-1003,"msg":"IP banned until 1767226260000."}'  # eleven minutes after T0
+    async with fake_exchange(http(body, "418 I'm a teapot", f"Date: {date}\r\n")) as exchange:
+        asking = Fetcher(BINANCE, client, ManualClock(T0), exchange.url)
+        with pytest.raises(UpstreamBanned):
+            await asking.candles(QUERY, NOW)
+        assert asking.budget.banned_until_ms == T0 + silent_s * 1000
+
+
+@pytest.mark.parametrize("source", [None, Source.RECORDED])
+async def test_nobody_asks_whose_data_it_is_during_a_ban(client: httpx2.AsyncClient, source: Source | None) -> None:
+    clock = ManualClock(T0)
+    async with fake_exchange(http(b'{"source":"recorded"}')) as exchange:
+        asking = Fetcher(BINANCE, client, clock, exchange.url)
+        if source:
+            await asking.source()
+        asked = len(exchange.requests)
+        await asking.budget.silence(UpstreamBanned(BINANCE.exchange, None))
+        if source:
+            assert await asking.source() is source
+        else:
+            with pytest.raises(UpstreamBanned) as caught:
+                await asking.source()
+            assert caught.value.until_ms == T0 + 120_000
+        assert len(exchange.requests) == asked
+        clock.advance(120_000)
+        assert await asking.source() is Source.RECORDED
+        assert len(exchange.requests) == asked + 1
+
+
+@pytest.mark.parametrize(
+    "status,kind,silent_s",
+    [("418 I'm a teapot", UpstreamBanned, 120.0), ("429 Too Many Requests", UpstreamRateLimited, 5.0)],
+)
+async def test_a_ban_is_one_whatever_was_asked(
+    client: httpx2.AsyncClient, status: str, kind: type[Exception], silent_s: float
+) -> None:
+    clock = ManualClock(T0)
+    async with fake_exchange(http(b"{}", status), http(b'{"source":"recorded"}')) as exchange:
+        asking = Fetcher(BINANCE, client, clock, exchange.url)
+        for ask in (asking.source, asking.source, asking.now_ms):
+            with pytest.raises(kind):
+                await ask()
+        clock.advance(round(silent_s * 1000) - 1)
+        with pytest.raises(kind):
+            await asking.now_ms()
+        assert len(exchange.requests) == 1
+        clock.advance(1)
+        assert await asking.source() is Source.RECORDED
+
+
+def banned_and_stalled(has_come: asyncio.Semaphore) -> Answer:
+    """A ban whose body never comes; `has_come` is released when its head has been sent."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 418 I'm a teapot\r\nRetry-After: 300\r\nContent-Length: 100\r\n\r\n{")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        has_come.release()
+        await asyncio.sleep(60)
+
+    return answer
+
+
+async def test_a_ban_is_kept_although_the_deadline_ends_its_answer(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(banned_and_stalled(asyncio.Semaphore(0))) as exchange:
+        asking = Fetcher(BINANCE, client, ManualClock(T0), exchange.url, deadline_s=0.5)
+        for _ in range(2):
+            with pytest.raises(UpstreamBanned) as caught:
+                await asking.candles(QUERY, NOW)
+            assert caught.value.until_ms == T0 + 300_000
+        assert len(exchange.requests) == 1
+
+
+async def test_a_ban_is_kept_and_told_to_all_although_its_calls_are_cancelled(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketdata.core.fetch.transport.REFUSAL_S", 30.0)
+    clock, have_come = ManualClock(T0), asyncio.Semaphore(0)
+    books = Books(clock)
+    one, other = (
+        ExchangeBudget(BINANCE.exchange, BINANCE.capabilities.budget, clock, pool=books.process()) for _ in range(2)
+    )
+    async with fake_exchange(banned_and_stalled(have_come)) as exchange:
+        asking = Fetcher(BINANCE, client, clock, exchange.url, budget=one, deadline_s=50.0)
+        calls = [asyncio.create_task(asking.candles(query, NOW)) for query in many(5)]
+        for _ in calls:
+            await have_come.acquire()
+        assert one.banned_until_ms is None  # the rest may tell more
+        for call in calls:
+            call.cancel()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {asyncio.CancelledError}
+        with pytest.raises(UpstreamBanned):  # at once
+            await asking.candles(QUERY, NOW)
+        assert one.banned_until_ms == T0 + 300_000
+        assert len(exchange.requests) == 5
+        await asyncio.sleep(0.05)
+        assert other.banned_until_ms == T0 + 300_000
+        assert books.silences == {"banned": Silence(300.0, 300.0)}
+
+
+async def test_a_call_that_is_cancelled_before_it_is_answered_says_nothing(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(silence) as exchange:
+        asking = fetcher(client, exchange)
+        call = asyncio.create_task(asking.candles(QUERY, NOW))
+        await settled(exchange, 1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        asking.budget.heed()
 
 
 async def test_a_late_refusal_does_not_cut_a_ban_short(client: httpx2.AsyncClient) -> None:

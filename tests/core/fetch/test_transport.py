@@ -2,20 +2,28 @@ import asyncio
 import gzip
 import socket
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
 
-from marketdata.core.errors import UpstreamBadData, UpstreamGarbled, UpstreamRateLimited, UpstreamUnavailable
+from marketdata.core.errors import (
+    UpstreamBadData,
+    UpstreamGarbled,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from marketdata.core.exchanges.adapter import Request
 from marketdata.core.fetch import is_answering, open_http
 from marketdata.core.fetch.transport import (
     MAX_AT_ONCE,
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
+    PLACE_S,
     Answer,
+    Deadline,
     Transport,
     why_unreachable,
 )
@@ -33,8 +41,16 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
+async def refuse_to_hear(_answer: Answer) -> None:
+    pytest.fail("nothing was cancelled")
+
+
+def transport_of(client: httpx2.AsyncClient, tell: Callable[[Answer], Awaitable[None]] = refuse_to_hear) -> Transport:
+    return Transport(ExchangeId("x"), client, tell)
+
+
 async def send(client: httpx2.AsyncClient, exchange: FakeExchange) -> Answer:
-    return await Transport(ExchangeId("x"), client).send(exchange.url, ANY, 3.0)
+    return await transport_of(client).send(exchange.url, ANY, Deadline(3.0))
 
 
 async def test_a_compressed_answer_is_unpacked(client: httpx2.AsyncClient) -> None:
@@ -140,12 +156,12 @@ def test_a_name_that_nobody_knows_is_told_apart_without_naming_it() -> None:
 
 
 async def test_there_are_so_many_places_and_no_more(client: httpx2.AsyncClient) -> None:
-    transport = Transport(ExchangeId("x"), client)
+    transport = transport_of(client)
     at_once = most = 0
 
     async def take() -> None:
         nonlocal at_once, most
-        async with transport.place():
+        async with transport.place(Deadline(3.0)):
             at_once += 1
             most = max(most, at_once)
             await asyncio.sleep(0.01)
@@ -157,15 +173,27 @@ async def test_there_are_so_many_places_and_no_more(client: httpx2.AsyncClient) 
 
 async def test_a_place_is_not_waited_for_for_long(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("marketdata.core.fetch.transport.PLACE_S", 0.05)
-    transport = Transport(ExchangeId("x"), client)
+    transport = transport_of(client)
     async with AsyncExitStack() as places:
         for _ in range(MAX_AT_ONCE):
-            await places.enter_async_context(transport.place())
+            await places.enter_async_context(transport.place(Deadline(3.0)))
         with pytest.raises(UpstreamRateLimited):
-            async with transport.place():
+            async with transport.place(Deadline(3.0)):
                 pytest.fail("there was one more")
-    async with transport.place():  # they are given back
+    async with transport.place(Deadline(3.0)):  # they are given back
         pass
+
+
+async def test_a_place_is_waited_for_no_longer_than_the_call_may_take(client: httpx2.AsyncClient) -> None:
+    transport = transport_of(client)
+    async with AsyncExitStack() as places:
+        for _ in range(MAX_AT_ONCE):
+            await places.enter_async_context(transport.place(Deadline(3.0)))
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(UpstreamRateLimited):
+            async with transport.place(Deadline(0.0)):
+                pytest.fail("there was one more")
+        assert asyncio.get_running_loop().time() - began < PLACE_S
 
 
 async def cut_off(writer: asyncio.StreamWriter) -> None:
@@ -175,7 +203,7 @@ async def cut_off(writer: asyncio.StreamWriter) -> None:
 async def never_ending(writer: asyncio.StreamWriter) -> None:
     await cut_off(writer)
     await writer.drain()
-    await asyncio.sleep(2)
+    await asyncio.sleep(60)
 
 
 async def with_large_headers(writer: asyncio.StreamWriter) -> None:
@@ -184,6 +212,47 @@ async def with_large_headers(writer: asyncio.StreamWriter) -> None:
 
 @pytest.mark.parametrize("answer", [cut_off, never_ending, with_large_headers])
 async def test_a_ban_is_one_however_its_answer_goes_on(client: httpx2.AsyncClient, answer: Answering) -> None:
-    async with fake_exchange(answer) as exchange:
-        told = await send(client, exchange)
+    async with fake_exchange(answer) as exchange, asyncio.timeout(20):
+        told = await transport_of(client).send(exchange.url, ANY, Deadline(50.0))
     assert (told.status, told.headers["retry-after"], told.body) == (418, "9", b"")
+
+
+async def test_a_ban_is_one_when_the_deadline_ends_its_answer(client: httpx2.AsyncClient) -> None:
+    async with fake_exchange(never_ending) as exchange:
+        told = await transport_of(client).send(exchange.url, ANY, Deadline(0.5))
+    assert (told.status, told.headers["retry-after"], told.body) == (418, "9", b"")
+
+
+async def test_a_ban_is_told_when_its_call_is_cancelled(client: httpx2.AsyncClient) -> None:
+    has_come, told = asyncio.Event(), []
+
+    async def noting(writer: asyncio.StreamWriter) -> None:
+        await cut_off(writer)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        has_come.set()
+        await asyncio.sleep(60)
+
+    async def tell(answer: Answer) -> None:
+        told.append(answer)
+
+    async with fake_exchange(noting) as exchange:
+        call = asyncio.create_task(transport_of(client, tell).send(exchange.url, ANY, Deadline(50.0)))
+        await has_come.wait()
+        assert not told
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert [(one.status, one.headers["retry-after"], one.body) for one in told] == [(418, "9", b"")]
+
+
+async def silent(_writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(60)
+
+
+async def test_a_deadline_is_told_as_it_was_when_the_call_began(client: httpx2.AsyncClient) -> None:
+    deadline = Deadline(0.25)
+    await asyncio.sleep(0.1)
+    async with fake_exchange(silent) as exchange:
+        with pytest.raises(UpstreamTimeout, match=r"no whole answer within 0\.25 s"):
+            await transport_of(client).send(exchange.url, ANY, deadline)

@@ -4,19 +4,19 @@ A call passes the breaker and the budget, is sent with a deadline, and its answe
 want the same at the same time share one call.
 """
 
-import asyncio
 import logging
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx2
-import msgspec
 
 from marketdata.core.budget import ExchangeBudget
 from marketdata.core.clock import Clock
 from marketdata.core.errors import (
+    MarketDataError,
     UpstreamBadData,
     UpstreamBanned,
     UpstreamError,
@@ -26,11 +26,12 @@ from marketdata.core.errors import (
     UpstreamUnavailable,
 )
 from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter, Request, classify_status, date_ms
+from marketdata.core.fetch.about import ABOUT, read_source
 from marketdata.core.fetch.breaker import Breaker
 from marketdata.core.fetch.exchange_time import ExchangeTime
 from marketdata.core.fetch.flight import Flights
 from marketdata.core.fetch.retry import RetryBudget, is_worth_retrying
-from marketdata.core.fetch.transport import MAX_BODY_BYTES, Answer, Transport
+from marketdata.core.fetch.transport import MAX_BODY_BYTES, Answer, Deadline, Transport
 from marketdata.core.models import DAY_MS, MINUTE_MS, Candle, Interval, Kind, Listing, Source
 from marketdata.core.validate import check_candles
 from marketdata.core.wire import refuse_repeated_keys
@@ -74,7 +75,7 @@ class Fetcher:
         self._clock = clock
         self._deadline_s = deadline_s
         self._chance = random.Random()  # noqa: S311 - for jitter
-        self._transport = Transport(adapter.exchange, http)
+        self._transport = Transport(adapter.exchange, http, self._heed_unread)
         self._breaker = Breaker(adapter.exchange, clock, self._chance)
         self._retries = RetryBudget()
         self._candles: Flights[tuple[CandleQuery, int], tuple[list[Candle], list[Candle]]] = Flights()
@@ -144,13 +145,20 @@ class Fetcher:
         """Whose data this is: live only from the adapter's own address, else what the server there says of itself.
 
         It is asked anew unless it was asked within `max_age_s`: another server may stand there by now. One that does
-        not say is simulated: it can never be taken for live. Raises UpstreamError when there is no good answer.
+        not say is simulated: it can never be taken for live. While nobody may ask, what is known holds. Raises
+        UpstreamError when there is no good answer.
         """
         if self.base_url == self.adapter.base_url:
             return Source.LIVE
         known = self._source
         if known is not None and (self._breaker.is_open or self._clock.monotonic() - known[1] < max_age_s):
             return known[0]  # while the exchange is left alone nothing can be asked of it, whoever it is
+        try:
+            self.budget.heed()
+        except MarketDataError:
+            if known is None:
+                raise
+            return known[0]
         return await self._sources.join(None, self._ask_source)
 
     async def _ask_candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
@@ -195,15 +203,15 @@ class Fetcher:
         return await self._ask(self.adapter.time_request(), read)
 
     async def _ask_source(self) -> Source:
-        parts = urlsplit(self.base_url)
-        about = Request("GET", "/_control/about")
-        async with self._transport.place():
+        parts, deadline = urlsplit(self.base_url), Deadline(self._deadline_s)
+        async with self._transport.place(deadline):
             with self._breaker.watch(proves_health=False):
-                answer = await self._transport.send(f"{parts.scheme}://{parts.netloc}", about, self._deadline_s)
+                answer = await self._transport.send(f"{parts.scheme}://{parts.netloc}", ABOUT, deadline)
                 error = classify_status(self.adapter.exchange, answer.status, answer.headers)
-                if isinstance(error, UpstreamUnavailable | UpstreamRateLimited):
+                await self._fall_silent(error, answer)
+                if isinstance(error, UpstreamUnavailable | UpstreamRateLimited | UpstreamBanned):
                     raise error
-        source = Source.SIMULATED if error else _read_source(answer.body)
+        source = Source.SIMULATED if error else read_source(answer.body)
         self._source = (source, self._clock.monotonic())
         return source
 
@@ -223,35 +231,34 @@ class Fetcher:
 
         `is_of_one`: whether it is about one instrument, which may be refused.
         """
-        ends_at = asyncio.get_running_loop().time() + self._deadline_s
+        deadline = Deadline(self._deadline_s)
         self._retries.earn()
         try:
-            return await self._attempt(request, read, most_bytes, ends_at, is_of_one=is_of_one)
+            return await self._attempt(request, read, most_bytes, deadline, is_of_one=is_of_one)
         except UpstreamError as error:
             pause_s = self._chance.uniform(*_RETRY_AFTER_S)
             needs_s = pause_s + self._deadline_s * _WORTH_RETRYING  # else a failure with a name becomes a mere timeout
-            is_late = asyncio.get_running_loop().time() + needs_s >= ends_at
+            is_late = deadline.left_s <= needs_s
             # an open breaker, which this call may have been the probe of, would not let another one through
             if is_late or self._breaker.is_open or not is_worth_retrying(error) or not self._retries.spend():
                 raise
         await self._clock.sleep(pause_s)
-        return await self._attempt(request, read, most_bytes, ends_at, is_of_one=is_of_one)
+        return await self._attempt(request, read, most_bytes, deadline, is_of_one=is_of_one)
 
     async def _attempt[T](
-        self, request: Request, read: Callable[[Answer], T], most_bytes: int, ends_at: float, *, is_of_one: bool
+        self, request: Request, read: Callable[[Answer], T], most_bytes: int, deadline: Deadline, *, is_of_one: bool
     ) -> T:
         """One call within budget and deadline; the answer is a good one, else an UpstreamError is raised.
 
-        `ends_at`: by the event loop's clock. The budget is asked last: who may spend sends at once.
+        The budget is asked last: who may spend sends at once.
         """
         exchange = self.adapter.exchange
         self._breaker.check()
-        async with self._transport.place():
+        async with self._transport.place(deadline):
             with self._breaker.watch():
                 await self.budget.spend(request.weight)
                 sent_at = self._clock.monotonic()
-                left_s = max(0.0, ends_at - asyncio.get_running_loop().time())
-                answer = await self._transport.send(self.base_url, request, left_s, most_bytes)
+                answer = await self._transport.send(self.base_url, request, deadline, most_bytes)
                 used = self.adapter.used_weight(answer.headers)
                 if used is not None:
                     self.budget.reported(used, sent_at)
@@ -266,10 +273,21 @@ class Fetcher:
                     except UpstreamBadData as unreadable:
                         error = unreadable
                 logger.warning("%s: %s %s: %r", error, request.method, request.path, answer.body[:_HEAD_BYTES])
-                if isinstance(error, UpstreamRateLimited | UpstreamBanned):
-                    await self.budget.silence(error, date_ms(answer.headers))
-                    self.budget.heed()  # tells until when, also where the exchange did not
+                await self._fall_silent(error, answer)
                 raise error
+
+    async def _heed_unread(self, answer: Answer) -> None:
+        """Know of a ban or a limit although nobody waits for the rest of the answer any more."""
+        with suppress(MarketDataError):
+            await self._fall_silent(self.adapter.classify(answer.status, answer.headers, answer.body), answer)
+
+    async def _fall_silent(self, error: UpstreamError | None, answer: Answer) -> None:
+        """Raises UpstreamBanned or UpstreamRateLimited, with the time until when, if `error` is one of them."""
+        if isinstance(error, UpstreamRateLimited | UpstreamBanned):
+            told_ms = date_ms(answer.headers)
+            is_a_time = told_ms is not None and told_ms in _TIMES_MS
+            await self.budget.silence(error, told_ms if is_a_time else None)
+            self.budget.heed()  # tells until when, also where the exchange did not
 
 
 def _flight(query: CandleQuery, now_ms: int) -> tuple[CandleQuery, int]:
@@ -278,15 +296,3 @@ def _flight(query: CandleQuery, now_ms: int) -> tuple[CandleQuery, int]:
     In the next minute another candle may have closed, which is still forming in what was asked before.
     """
     return query, now_ms // MINUTE_MS
-
-
-class _About(msgspec.Struct):
-    source: Source
-
-
-def _read_source(body: bytes) -> Source:
-    try:
-        source = msgspec.json.decode(body, type=_About).source
-    except msgspec.DecodeError:
-        return Source.SIMULATED
-    return Source.SIMULATED if source is Source.LIVE else source

@@ -4,9 +4,9 @@ import asyncio
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
@@ -14,6 +14,7 @@ import httpx2
 from marketdata import __version__
 from marketdata.core.errors import (
     UpstreamBadData,
+    UpstreamError,
     UpstreamGarbled,
     UpstreamRateLimited,
     UpstreamTimeout,
@@ -35,7 +36,7 @@ MAX_AT_ONCE = 32
 """The most calls that are on their way to one exchange."""
 
 PLACE_S = 1.5
-"""How long more of them wait for a place, of the time that a call has in all."""
+"""How long at most more of them wait for a place, of the time that a call has in all."""
 
 MAX_REFUSAL_BYTES = 64 * 1024
 REFUSAL_S = 1.0
@@ -61,6 +62,20 @@ class Answer:
         """Whether it says that it is JSON."""
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         return media_type == "application/json" or media_type.endswith("+json")
+
+
+class Deadline:
+    """When a call has to be over, with all that belongs to it."""
+
+    def __init__(self, length_s: float) -> None:
+        """In `length_s` from now."""
+        self.length_s = length_s
+        self.ends_at = asyncio.get_running_loop().time() + length_s
+
+    @property
+    def left_s(self) -> float:
+        """Until then."""
+        return max(0.0, self.ends_at - asyncio.get_running_loop().time())
 
 
 def open_http() -> httpx2.AsyncClient:
@@ -92,17 +107,20 @@ async def is_answering(http: httpx2.AsyncClient, url: str) -> bool:
 class Transport:
     """The connections to one exchange."""
 
-    def __init__(self, exchange: ExchangeId, http: httpx2.AsyncClient) -> None:
-        """The caller closes `http`."""
+    def __init__(
+        self, exchange: ExchangeId, http: httpx2.AsyncClient, tell: Callable[[Answer], Awaitable[None]]
+    ) -> None:
+        """The caller closes `http`; `tell` takes an answer that is no success and whose call is cancelled."""
         self._exchange = exchange
         self._http = http
+        self._tell = tell
         self._free = asyncio.Semaphore(MAX_AT_ONCE)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, deadline: Deadline) -> AsyncIterator[None]:
         """One of the places of those on their way. Raises UpstreamRateLimited when none becomes free in time."""
         try:
-            async with asyncio.timeout(PLACE_S):
+            async with asyncio.timeout(min(PLACE_S, deadline.left_s)):
                 await self._free.acquire()
         except TimeoutError:
             raise UpstreamRateLimited(self._exchange, PLACE_S) from None
@@ -112,16 +130,18 @@ class Transport:
             self._free.release()
 
     async def send(
-        self, base_url: str, request: Request, deadline_s: float, most_bytes: int = MAX_BODY_BYTES
+        self, base_url: str, request: Request, deadline: Deadline, most_bytes: int = MAX_BODY_BYTES
     ) -> Answer:
         """Send `request` and read the answer, whatever its status; of one that is no success its words may be missing.
 
-        Raises UpstreamTimeout, UpstreamUnavailable, UpstreamBadData when it or its headers are too large and
-        UpstreamGarbled when it cannot be unpacked.
+        Its status says enough: a ban is one although its body breaks off or never comes. Raises UpstreamTimeout,
+        UpstreamUnavailable, UpstreamBadData when it or its headers are too large and UpstreamGarbled when it cannot be
+        unpacked.
         """
+        refusal: Answer | None = None
         try:
             async with (
-                asyncio.timeout(deadline_s),
+                asyncio.timeout(deadline.left_s) as timeout,
                 self._http.stream(
                     request.method,
                     base_url + request.path,
@@ -133,23 +153,29 @@ class Transport:
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 if response.status_code == 200:
                     return Answer(200, headers, await self._read(response, most_bytes))
-                return Answer(response.status_code, headers, await self._read_refusal(response))
-        except httpx2.ConnectTimeout as error:
-            raise UpstreamTimeout(self._exchange, CONNECT_S) from error
-        except (TimeoutError, httpx2.TimeoutException) as error:
-            raise UpstreamTimeout(self._exchange, deadline_s) from error
-        except httpx2.ConnectError as error:
-            raise UpstreamUnavailable(self._exchange, f"cannot be reached: {why_unreachable(error)}") from error
-        except httpx2.HTTPError as error:
-            raise UpstreamUnavailable(self._exchange, f"the connection broke off ({type(error).__name__})") from error
+                refusal = Answer(response.status_code, headers, b"")
+                timeout.reschedule(min(deadline.ends_at, asyncio.get_running_loop().time() + REFUSAL_S))
+                try:
+                    return replace(refusal, body=await self._read(response, MAX_REFUSAL_BYTES))
+                except UpstreamBadData:
+                    return refusal
+                except asyncio.CancelledError:
+                    if not timeout.expired():
+                        await self._tell(refusal)
+                    raise
+        except (TimeoutError, httpx2.HTTPError) as error:
+            if refusal is not None:
+                return refusal
+            raise self._failure(error, deadline) from error
 
-    async def _read_refusal(self, response: httpx2.Response) -> bytes:
-        """The words of an answer whose status says enough: a ban is one although its body breaks off or never comes."""
-        try:
-            async with asyncio.timeout(REFUSAL_S):
-                return await self._read(response, MAX_REFUSAL_BYTES)
-        except (TimeoutError, UpstreamBadData, httpx2.HTTPError):
-            return b""
+    def _failure(self, error: Exception, deadline: Deadline) -> UpstreamError:
+        if isinstance(error, httpx2.ConnectTimeout):
+            return UpstreamTimeout(self._exchange, CONNECT_S)
+        if isinstance(error, TimeoutError | httpx2.TimeoutException):
+            return UpstreamTimeout(self._exchange, deadline.length_s)
+        if isinstance(error, httpx2.ConnectError):
+            return UpstreamUnavailable(self._exchange, f"cannot be reached: {why_unreachable(error)}")
+        return UpstreamUnavailable(self._exchange, f"the connection broke off ({type(error).__name__})")
 
     async def _read(self, response: httpx2.Response, most_bytes: int) -> bytes:
         """The body, unpacked here and not by the library: it would unpack a bomb before its size is known."""
