@@ -1,7 +1,8 @@
 """Which exchanges this installation speaks to, and where they are."""
 
+import re
+from ipaddress import AddressValueError, IPv6Address
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import Field, create_model, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -72,10 +73,32 @@ def load_exchange_settings() -> ExchangeSettings:
 def _is_http(value: str | None) -> str | None:
     if value is None:
         return None
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be http:// or https://, a host and perhaps a path, nothing else")
+    parts = _BASE_URL.fullmatch(value)
+    if parts is None:
+        raise ValueError(
+            "must be http:// or https://, a host and perhaps a port and a path, nothing else, all in ASCII"
+        )
+    if parts["port"] and not 0 < int(parts["port"]) < 65_536:
+        raise ValueError("its port must be between 1 and 65535")
+    if parts["address"] and not _is_ipv6(parts["address"]):
+        raise ValueError("what stands in brackets must be an IPv6 address")
     return value.rstrip("/")
+
+
+def _is_ipv6(address: str) -> bool:
+    try:
+        IPv6Address(address)
+    except AddressValueError:
+        return False
+    return True
+
+
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_PATH = r"/[!\x22$->@-~]*"  # visible characters but ? and #
+_BASE_URL = re.compile(
+    rf"https?://(\[(?P<address>[0-9a-f:.]+)\]|{_LABEL}(\.{_LABEL})*\.?)(:(?P<port>\d{{1,5}}))?({_PATH})?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def _url_field(exchange: ExchangeId) -> str:
