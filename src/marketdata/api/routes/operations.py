@@ -133,11 +133,11 @@ async def _describe(services: Services, exchange: ExchangeId) -> ExchangeStatus:
 
 
 async def _source(fetcher: Fetcher) -> Source | None:
-    """What stands at the exchange's address; None: it does not answer."""
+    """What stands at the exchange's address; None: it does not answer, or must not be asked."""
     try:
         async with asyncio.timeout(_ABOUT_DEADLINE_S):
             return await fetcher.source(SOURCE_AGE_S)
-    except (UpstreamError, TimeoutError):
+    except (UpstreamError, DatabaseUnavailable, TimeoutError):
         return None
 
 
