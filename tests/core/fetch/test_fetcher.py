@@ -529,6 +529,17 @@ async def test_an_absurd_wait_is_not_believed(client: httpx2.AsyncClient) -> Non
     assert 0 < (caught.value.retry_after_s or 0) <= 5
 
 
+@pytest.mark.parametrize("told,believed_s", [("901", 900.0), ("899", 899.0), ("0", 0.0), ("soon", None)])
+@pytest.mark.parametrize("status", ["503 Service Unavailable", "502 Bad Gateway"])
+async def test_an_exchange_that_is_down_is_not_waited_for_for_days(
+    client: httpx2.AsyncClient, status: str, told: str, believed_s: float | None
+) -> None:
+    async with fake_exchange(http(b"oops", status, f"Retry-After: {told}\r\n")) as exchange:
+        with pytest.raises(UpstreamUnavailable) as caught:
+            await fetcher(client, exchange).candles(QUERY, NOW)
+    assert caught.value.retry_after_s == believed_s
+
+
 async def test_a_spent_budget_says_at_once_how_long(client: httpx2.AsyncClient) -> None:
     clock = ManualClock(T0 + 45_000)
     async with fake_exchange(http(b'{"serverTime":1767225645000}'), http(b"[]")) as exchange:

@@ -18,6 +18,9 @@ from marketdata.core.models import Candle, Capabilities, Column, ExchangeId, Int
 _LONGEST_WAIT_DIGITS = 6
 """A wait of more seconds than that is no answer to believe."""
 
+_LONGEST_OUTAGE_S = 900.0
+"""How long at most callers are told to wait for an exchange that says that it is down."""
+
 _PAGE_BYTES = 16_384
 _REGION_MARKS = (b"from your country", b"the country or region")  # CloudFront's page; Cloudflare's, error 1009
 
@@ -131,9 +134,9 @@ def classify_status(
         is_told = any(mark in body[:_PAGE_BYTES] for mark in _REGION_MARKS)
         return UpstreamBlocked(exchange, status, by_region=is_told or None)
     if status == 503:
-        return UpstreamUnavailable(exchange, "says that it is out of service (HTTP status 503)", retry_after_s(headers))
+        return UpstreamUnavailable(exchange, "says that it is out of service (HTTP status 503)", _outage_s(headers))
     if status == 408 or status >= 500:
-        return UpstreamUnavailable(exchange, f"is in trouble (HTTP status {status})", retry_after_s(headers))
+        return UpstreamUnavailable(exchange, f"is in trouble (HTTP status {status})", _outage_s(headers))
     return UpstreamFailure(exchange, status)
 
 
@@ -141,6 +144,11 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """The seconds of a `Retry-After` header; None where there is none or it is no number."""
     value = headers.get("retry-after", "")
     return float(value) if value.isdecimal() and len(value) <= _LONGEST_WAIT_DIGITS else None
+
+
+def _outage_s(headers: Mapping[str, str]) -> float | None:
+    wait_s = retry_after_s(headers)
+    return None if wait_s is None else min(wait_s, _LONGEST_OUTAGE_S)
 
 
 def date_ms(headers: Mapping[str, str]) -> int | None:
