@@ -104,7 +104,7 @@ class Process:
     def _give_back(self) -> None:
         if self._lease is not None:
             lease, row = self._lease
-            lease.close()
+            lease.left = 0
             row.weight = lease.spent
             self._lease = None
 

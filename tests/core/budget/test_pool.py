@@ -57,9 +57,9 @@ def test_a_lease_is_spent_until_its_end_or_until_it_is_closed() -> None:
     assert not lease.spend(2, 10.0)
     assert [lease.left_at(now) for now in (9.999, 10.0, 11.0)] == [2, 0, 0]
     assert lease.spent == 3
-    lease.close()
+    lease.spend_before = 0.0
     assert not lease.spend(1, 0.0)
-    assert (lease.left, lease.spent) == (0, 3)
+    assert (lease.left, lease.spent) == (2, 3)
 
 
 def test_the_longest_wait_is_for_ever_where_one_of_them_is() -> None:

@@ -117,10 +117,6 @@ class Lease:
         self.spent += weight
         return True
 
-    def close(self) -> None:
-        """Nothing more is spent from it."""
-        self.left = 0
-
 
 class BudgetPool(Protocol):
     """The books of the whole installation, as one process sees them."""
