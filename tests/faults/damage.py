@@ -51,6 +51,8 @@ class Damage:
     way: Way
     is_harmless: bool = False
     """What it touches is right all the same: it must be served as if nothing were."""
+    is_outside: bool = False
+    """It is right and outside the asked range: cut away, or refused where the exchange never sends such."""
 
 
 def spoil(name: str, seed: int) -> Spoil:
@@ -262,6 +264,6 @@ DAMAGES: Mapping[str, Damage] = {
     "a row is none": Damage(no_row),
     "the body is none": Damage(no_body),
     "it is of the future": Damage(of_the_future),
-    "it is later than asked": Damage(later, is_harmless=True),
-    "it is earlier than asked": Damage(earlier, is_harmless=True),
+    "it is later than asked": Damage(later, is_outside=True),
+    "it is earlier than asked": Damage(earlier, is_outside=True),
 }

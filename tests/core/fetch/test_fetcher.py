@@ -235,11 +235,22 @@ async def test_a_retry_has_what_is_left_of_the_deadline(client: httpx2.AsyncClie
         await asyncio.sleep(0.4)
         await http(b"oops", "500 Oops")(writer)
 
-    async with fake_exchange(late, silence) as exchange, asyncio.timeout(3):
+    async with fake_exchange(late, silence) as exchange, asyncio.timeout(4):
         began = asyncio.get_running_loop().time()
         with pytest.raises(UpstreamTimeout):
+            await fetcher(client, exchange, deadline_s=2.0).candles(QUERY, NOW)
+        assert asyncio.get_running_loop().time() - began < 2.4
+
+
+async def test_with_too_little_left_of_the_deadline_a_failure_keeps_its_name(client: httpx2.AsyncClient) -> None:
+    async def late(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.85)
+        await http(b"oops", "500 Oops")(writer)
+
+    async with fake_exchange(late, silence) as exchange:
+        with pytest.raises(UpstreamUnavailable):
             await fetcher(client, exchange, deadline_s=1.0).candles(QUERY, NOW)
-        assert asyncio.get_running_loop().time() - began < 1.4
+        assert len(exchange.requests) == 1
 
 
 async def test_retries_are_few_when_everything_fails(client: httpx2.AsyncClient) -> None:

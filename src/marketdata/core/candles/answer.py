@@ -25,8 +25,8 @@ class CandleRange(msgspec.Struct, frozen=True):
     include_prelisting: bool = False
     edge_ms: int | None = None
     """On a next page: where the page before ended, so that a gap between the two is seen."""
-    asked_ms: int | None = None
-    """On a next page: the exchange's time by which the page before was cut."""
+    is_next: bool = False
+    """Whether it is a next page: its end is not later than the exchange's time was for the page before."""
 
 
 class Gap(msgspec.Struct, frozen=True):

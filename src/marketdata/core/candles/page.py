@@ -74,9 +74,7 @@ class _Page:
         return self._following(self._asked.start_ms, end_ms, edge_ms)
 
     def _following(self, start_ms: int | None, end_ms: int, edge_ms: int | None) -> CandleRange:
-        return msgspec.structs.replace(
-            self._asked, start_ms=start_ms, end_ms=end_ms, edge_ms=edge_ms, asked_ms=self._search.now_ms
-        )
+        return msgspec.structs.replace(self._asked, start_ms=start_ms, end_ms=end_ms, edge_ms=edge_ms, is_next=True)
 
     def _not_served(self, kept: Sequence[Candle]) -> list[CandleWarning]:
         """Whether an exchange that forgets has forgotten a part of what was asked for.

@@ -36,9 +36,7 @@ class Search:
         self.fetcher = fetcher
         self.spec = spec
         self.asked = asked
-        # what is closed for one process may not be yet for the next, whose idea of the exchange's time is a bit behind
-        behind_ms = 0 if asked.asked_ms is None else asked.asked_ms - now_ms
-        self.now_ms = now_ms + (behind_ms if 0 < behind_ms < _TIMES_DIFFER_MS else 0)
+        self.now_ms = now_ms + _behind_ms(spec, asked, now_ms)
         self.is_upward = asked.order == "asc" and asked.start_ms is not None
         self.end_ms = self._last_end()
         start_ms = asked.start_ms or 0
@@ -100,11 +98,13 @@ class Search:
             windows = self._windows.above(position, self.end_ms, self._need - len(self.found), self._calls)
             runs = [self.found]
             for window, answered, inside in await self._ask(windows):
-                runs.append(inside)
-                if self._breaks_off(window, answered):
+                rest = await self._rest(window, answered)
+                runs += [inside, rest or []]
+                if rest is None:
                     position = max(position, answered[-1].close_time)
-                    break  # the next call begins there, and finds more or nothing
-                position = max(position, answered[-1].close_time if self._is_cut(window, answered) else window.end_ms)
+                    break
+                last = rest or answered
+                position = max(position, last[-1].close_time if self._is_cut(window, last) else window.end_ms)
             self.found = await self._real(_joined(runs))
         self.reached_ms = position
         self.is_exhausted = position >= self.end_ms
@@ -117,6 +117,9 @@ class Search:
             runs = [self.found]
             for window, answered, inside in await self._ask(windows):
                 rest = await self._rest(window, answered)
+                if rest is None:
+                    self._check_progress(position)
+                    break
                 is_cut = self._is_cut(window, answered) or rest
                 reached_ms = answered[0].open_time if is_cut else window.start_ms
                 position = min(position, max(self.start_ms, reached_ms or self.start_ms))
@@ -141,13 +144,18 @@ class Search:
             return False
         return answered[-1].close_time < min(window.end_ms, self.now_ms - _CHANGING_MS)
 
-    async def _rest(self, window: Window, answered: Sequence[Candle]) -> list[Candle]:
-        """The candles at the end of a window whose answer broke off; mostly there are none."""
+    def _check_progress(self, position: int) -> None:
+        """Refuse what would be the same page again and again: all calls were spent on its newest candles."""
+        if position == self.end_ms:
+            raise UpstreamBadData(self.fetcher.adapter.exchange, "its answers break off again and again")
+
+    async def _rest(self, window: Window, answered: Sequence[Candle]) -> list[Candle] | None:
+        """The candles at the end of a window whose answer broke off, mostly none; None: no call is left to look."""
         rest: list[Candle] = []
         while self._breaks_off(window, rest or answered):
-            start_ms = (rest or answered)[-1].close_time
             if self._calls == MAX_CALLS:
-                raise UpstreamBadData(self.fetcher.adapter.exchange, "its answers break off again and again", start_ms)
+                return None
+            start_ms = (rest or answered)[-1].close_time
             ((_, _, inside),) = await self._ask([replace(window, start_ms=max(self.start_ms, start_ms))])
             if not inside:
                 break
@@ -226,6 +234,18 @@ class Search:
         real = [candle for candle in candles if candle.close_time > first_ms]
         self.made_up += candles[: len(candles) - len(real)]
         return real
+
+
+def _behind_ms(spec: IntervalSpec, asked: CandleRange, now_ms: int) -> int:
+    """How much `now_ms` is behind the time by which the end of a next page was cut, by another process maybe.
+
+    That end is a candle's, or the full minute after that time. A long way behind is a clock that was set.
+    """
+    if not asked.is_next or asked.end_ms is None:
+        return 0
+    is_minute = asked.include_partial or spec.anchor is None
+    behind_ms = asked.end_ms - (MINUTE_MS if is_minute else 0) - now_ms
+    return behind_ms if 0 < behind_ms < _TIMES_DIFFER_MS else 0
 
 
 def _joined(runs: Sequence[list[Candle]]) -> list[Candle]:
