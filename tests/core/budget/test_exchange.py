@@ -363,6 +363,15 @@ class TestShared:
             assert await refusal(budget, 25) is None
         assert books.rows == []
 
+    async def test_without_the_books_each_has_room_for_its_own_share_only(
+        self, clock: ManualClock, books: Books
+    ) -> None:
+        budget, *_ = (make(clock, pool=books.process()) for _ in range(3))
+        books.is_up = False
+        await budget.spend(20)
+        assert await refusal(budget, 5) == 65
+        await budget.spend(4)
+
     async def test_without_the_books_the_line_moves_at_the_pace_of_a_share(self) -> None:
         books = Books(Unhurried(T0))
         budget, *_ = (make(books.clock, BUCKET, pool=books.process()) for _ in range(3))
