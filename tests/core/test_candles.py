@@ -322,6 +322,20 @@ def test_a_next_page_is_not_cut_by_a_clock_that_is_behind(end_ms: int | None, be
     assert asyncio.run(get_candles(fetcher, first.next)).candles == []
 
 
+@pytest.mark.parametrize("behind_ms, count", [(1_500, 3001), (12_000, 3000)])
+def test_a_forming_candle_that_was_promised_is_not_cut_by_a_clock_that_is_behind(behind_ms: int, count: int) -> None:
+    five_ms = 5 * MINUTE_MS
+    rows = series([True] * 3001, step_ms=five_ms)
+    fetcher = SeriesFetcher("binance_futures", rows, now_ms=T0 + 3000 * five_ms + 1_000)  # the last one has just opened
+    asked = CandleRange("X", Interval.MIN_5, T0, None, 2000, include_partial=True)
+    first = asyncio.run(get_candles(fetcher, asked))
+    assert first.next is not None
+    fetcher.time_ms -= behind_ms
+    second = asyncio.run(get_candles(fetcher, first.next))
+    assert len(first.candles) + len(second.candles) == count
+    assert not second.candles[-1].is_closed
+
+
 def test_an_instrument_that_is_refused_is_an_empty_incomplete_page() -> None:
     class Refusing(SeriesFetcher):
         async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:  # noqa: ARG002
@@ -551,6 +565,22 @@ def test_what_breaks_off_again_and_again_is_no_answer() -> None:
     with pytest.raises(UpstreamBadData, match="break off"):
         walk(fetcher, ask(100, end_ms=T0 + 5000 * MINUTE_MS))
     assert len(fetcher.calls) == MAX_CALLS
+
+
+@pytest.mark.parametrize("exchange", ["binance_futures", "hyperliquid"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_candles_that_came_are_not_lost_when_their_rest_is_refused(
+    exchange: str, order: Literal["asc", "desc"]
+) -> None:
+    class Moody(Breaking):
+        async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
+            if self.calls:
+                raise UpstreamRefused(self.adapter.exchange, "it no longer serves this symbol (-1122)")
+            return await super().candles(query, now_ms)
+
+    fetcher = Moody(exchange, series([True] * 9000))
+    with pytest.raises(UpstreamBadData, match="refuses others"):
+        walk(fetcher, ask(150, T0 + 4000 * MINUTE_MS, T0 + 4150 * MINUTE_MS, order))
 
 
 @pytest.mark.parametrize("exchange, calls", [("binance_futures", 2), ("hyperliquid", 2), ("coinbase", 1)])

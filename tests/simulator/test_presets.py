@@ -28,7 +28,20 @@ def test_a_switch_alone_or_on_top_of_a_name(told: str, scenario: Scenario) -> No
     assert scenario_of(told) == scenario
 
 
-@pytest.mark.parametrize("told", ["", "nice", "usual,kept", "kept_row=1", "usual,old", "troubles={}", "=", "old,"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        "nice",
+        "usual,kept",
+        "kept_row=1",
+        "usual,old",
+        "late,late_flat_ms=5,late_flat_ms=6",
+        "troubles={}",
+        "=",
+        "old,",
+    ],
+)
 def test_what_there_is_not_is_answered_with_what_there_is(told: str) -> None:
     with pytest.raises(WrongScenarioError, match=r"there are: usual, unlimited, .*; and the switches skew_ms, ending_"):
         scenario_of(told)

@@ -39,6 +39,8 @@ def scenario_of(told: str) -> Scenario:
     if "=" in name:
         name, switches = "usual", [name, *switches]
     given = dict(switch.partition("=")[::2] for switch in switches)
+    if len(given) < len(switches):
+        raise WrongScenarioError("a switch is given twice")
     if name not in PRESETS or not given.keys() <= set(SWITCHES):
         raise WrongScenarioError(f"there are: {', '.join(PRESETS)}; and the switches {', '.join(SWITCHES)}")
     try:

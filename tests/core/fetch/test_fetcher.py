@@ -195,6 +195,12 @@ async def test_nobody_listening_is_unavailable(client: httpx2.AsyncClient) -> No
         await fetcher(client, exchange).candles(QUERY, NOW)
 
 
+async def test_an_address_that_is_none_is_unavailable(client: httpx2.AsyncClient) -> None:
+    asking = Fetcher(BINANCE, client, SystemClock(), "http://10.0.0.256")
+    with pytest.raises(UpstreamUnavailable, match="cannot be reached: its address is none"):
+        await asking.candles(QUERY, NOW)
+
+
 async def test_cookies_are_never_sent_back(client: httpx2.AsyncClient) -> None:
     async with fake_exchange(http(b"[]", headers=f"{JSON}Set-Cookie: __cf_bm=canary; path=/\r\n")) as exchange:
         asking = fetcher(client, exchange)

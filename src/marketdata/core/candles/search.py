@@ -156,7 +156,10 @@ class Search:
             if self._calls == MAX_CALLS:
                 return None
             start_ms = (rest or answered)[-1].close_time
-            ((_, _, inside),) = await self._ask([replace(window, start_ms=max(self.start_ms, start_ms))])
+            try:
+                ((_, _, inside),) = await self._ask([replace(window, start_ms=max(self.start_ms, start_ms))])
+            except UpstreamRefused as refusal:
+                raise self._contradiction() from refusal
             if not inside:
                 break
             rest += inside
@@ -185,7 +188,7 @@ class Search:
             else:
                 answers.append((window, *result))
         if refusals:
-            if self.found or any(answered for _, answered, _ in answers):
+            if self.found or self.made_up or any(answered for _, answered, _ in answers):
                 raise self._contradiction() from refusals[0]
             raise refusals[0]
         return answers
@@ -239,12 +242,17 @@ class Search:
 def _behind_ms(spec: IntervalSpec, asked: CandleRange, now_ms: int) -> int:
     """How much `now_ms` is behind the time by which the end of a next page was cut, by another process maybe.
 
-    That end is a candle's, or the full minute after that time. A long way behind is a clock that was set.
+    That end is where the candle begins that was forming then, or ends if it was asked for; without a grid it is the
+    full minute after that time. A long way behind is a clock that was set.
     """
     if not asked.is_next or asked.end_ms is None:
         return 0
-    is_minute = asked.include_partial or spec.anchor is None
-    behind_ms = asked.end_ms - (MINUTE_MS if is_minute else 0) - now_ms
+    opened_ms = floor_open(spec, asked.end_ms - 1)
+    if opened_ms is None:
+        opened_ms = asked.end_ms - MINUTE_MS
+    elif not asked.include_partial:
+        opened_ms = asked.end_ms
+    behind_ms = opened_ms - now_ms
     return behind_ms if 0 < behind_ms < _TIMES_DIFFER_MS else 0
 
 

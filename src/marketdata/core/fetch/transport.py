@@ -159,20 +159,22 @@ class Transport:
                     return replace(refusal, body=await self._read(response, MAX_REFUSAL_BYTES))
                 except UpstreamBadData:
                     return refusal
-                except asyncio.CancelledError:
-                    if not timeout.expired():
-                        await self._tell(refusal)
-                    raise
-        except (TimeoutError, httpx2.HTTPError) as error:
+        except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             if refusal is not None:
                 return refusal
             raise self._failure(error, deadline) from error
+        except asyncio.CancelledError:
+            if refusal is not None:
+                await self._tell(refusal)
+            raise
 
     def _failure(self, error: Exception, deadline: Deadline) -> UpstreamError:
         if isinstance(error, httpx2.ConnectTimeout):
             return UpstreamTimeout(self._exchange, CONNECT_S)
         if isinstance(error, TimeoutError | httpx2.TimeoutException):
             return UpstreamTimeout(self._exchange, deadline.length_s)
+        if isinstance(error, httpx2.InvalidURL):
+            return UpstreamUnavailable(self._exchange, f"cannot be reached: its address is none ({error})")
         if isinstance(error, httpx2.ConnectError):
             return UpstreamUnavailable(self._exchange, f"cannot be reached: {why_unreachable(error)}")
         return UpstreamUnavailable(self._exchange, f"the connection broke off ({type(error).__name__})")
