@@ -28,20 +28,7 @@ def test_a_switch_alone_or_on_top_of_a_name(told: str, scenario: Scenario) -> No
     assert scenario_of(told) == scenario
 
 
-@pytest.mark.parametrize(
-    "told",
-    [
-        "",
-        "nice",
-        "usual,kept",
-        "kept_row=1",
-        "usual,old",
-        "late,late_flat_ms=5,late_flat_ms=6",
-        "troubles={}",
-        "=",
-        "old,",
-    ],
-)
+@pytest.mark.parametrize("told", ["", "nice", "usual,kept", "kept_row=1", "usual,old", "troubles={}", "=", "old,"])
 def test_what_there_is_not_is_answered_with_what_there_is(told: str) -> None:
     with pytest.raises(WrongScenarioError, match=r"there are: usual, unlimited, .*; and the switches skew_ms, ending_"):
         scenario_of(told)
@@ -54,6 +41,11 @@ def test_what_there_is_not_is_answered_with_what_there_is(told: str) -> None:
 def test_a_value_that_cannot_be_names_its_switch(told: str) -> None:
     with pytest.raises(WrongScenarioError, match=rf"it cannot be: Expected .* at `\$.{told.partition('=')[0]}`"):
         scenario_of(told)
+
+
+def test_a_switch_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(WrongScenarioError, match="a switch is given twice"):
+        scenario_of("late,late_flat_ms=5,late_flat_ms=6")
 
 
 def test_each_switch_that_a_word_can_tell_is_there() -> None:
