@@ -33,6 +33,13 @@ def test_refusals_that_go_on_are_met_with_longer_and_longer_silences() -> None:
     assert begun == ("limited", Silence(now + 5.1, 5))
 
 
+def test_a_refusal_at_the_end_of_a_silence_goes_on_and_one_long_after_is_a_new_one() -> None:
+    silences = Silences()
+    silences.begin(limited(), 0.0, T0, T0)
+    assert silences.begin(limited(), 5.0, T0, T0) == ("limited", Silence(15.0, 10.0))
+    assert silences.begin(limited(), 1000.0, T0, T0) == ("limited", Silence(1005.0, 5.0))
+
+
 def test_a_wait_of_nothing_is_as_good_as_none() -> None:
     assert Silences().begin(limited(0.0), 0.0, T0, T0) == ("limited", Silence(5.0, 5.0))
 
@@ -46,7 +53,8 @@ def test_a_short_wait_that_was_told_is_no_reason_for_shorter_ones() -> None:
 def test_refusals_that_were_on_their_way_say_nothing_new() -> None:
     silences = Silences()
     silences.begin(limited(), 0.0, T0, T0)
-    assert silences.begin(limited(), 1.0, T0, T0) is None
+    assert [silences.begin(limited(), now, T0, T0) for now in (0.0, 1.0, 4.5)] == [None] * 3
+    assert silences.begin(limited(4.0), 1.0, T0, T0) is None  # it is the same time
     assert silences.begin(limited(3.0), 1.0, T0, T0) is None  # a shorter time never cuts a longer one short
     assert silences.left_s("limited", 1.0) == 4
     assert silences.begin(limited(6.0), 1.0, T0, T0) == ("limited", Silence(7.0, 6.0))
