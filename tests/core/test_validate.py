@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from marketdata.core.errors import UpstreamBadData
 from marketdata.core.exchanges import get_adapter
 from marketdata.core.models import DAY_MS, HOUR_MS, Candle, ExchangeId, Interval, IntervalSpec
-from marketdata.core.validate import check_candles
+from marketdata.core.validate import check_candles, check_range
 
 EXCHANGE = ExchangeId("binance_futures")
 SPEC = get_adapter(EXCHANGE).capabilities.intervals[5]
@@ -96,6 +96,37 @@ def test_a_month_ends_with_its_last_day() -> None:
     for opens, days in ((31, 29), (59, 28), (59, 30), (60, 30)):
         with pytest.raises(UpstreamBadData):
             check_candles(EXCHANGE, spec, [candle(open_time=opens * DAY_MS, close_time=(opens + days) * DAY_MS)])
+
+
+@pytest.mark.parametrize(
+    "exchange, opens, outside",
+    [
+        ("binance_futures", [], None),
+        ("binance_futures", [10, 11, 12], None),
+        ("binance_futures", [9, 10], 9),
+        ("binance_futures", [12, 13], 13),
+        ("binance_futures", [5, 20], 5),
+        ("hyperliquid", [10, 12], None),
+        ("hyperliquid", [9, 10], None),
+        ("hyperliquid", [7, 8, 9], 7),
+        ("hyperliquid", [13, 14], None),
+        ("coinbase", [10, 12], None),
+        ("coinbase", [7, 8], None),
+        ("coinbase", [12, 13], 13),
+    ],
+)
+def test_an_answer_to_another_question_names_what_is_outside(
+    exchange: str, opens: list[int], outside: int | None
+) -> None:
+    """Asked are the hours 10 to 12."""
+    capabilities = get_adapter(exchange).capabilities
+    candles = [candle(open_time=hour * HOUR_MS, close_time=(hour + 1) * HOUR_MS) for hour in opens]
+    if outside is None:
+        check_range(ExchangeId(exchange), capabilities, candles, 10 * HOUR_MS, 13 * HOUR_MS)
+        return
+    with pytest.raises(UpstreamBadData, match="outside the range") as caught:
+        check_range(ExchangeId(exchange), capabilities, candles, 10 * HOUR_MS, 13 * HOUR_MS)
+    assert caught.value.candle == outside * HOUR_MS
 
 
 def test_sound_candles_pass() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from marketdata.core.errors import UpstreamBadData
-from marketdata.core.models import Candle, ExchangeId, IntervalSpec
+from marketdata.core.models import Candle, Capabilities, ExchangeId, IntervalSpec
 from marketdata.core.paging import is_aligned
 
 _PRICES = re.compile(r"(?:[0-9]{1,100}(?:\.[0-9]{1,400})?,){4}")
@@ -42,6 +42,23 @@ def check_candles(exchange: ExchangeId, spec: IntervalSpec, candles: Sequence[Ca
         ):
             raise UpstreamBadData(exchange, "it does not last as long as its interval", candle.open_time)
         previous_close = candle.close_time
+
+
+def check_range(
+    exchange: ExchangeId, capabilities: Capabilities, candles: Sequence[Candle], start_ms: int, end_ms: int
+) -> None:
+    """Raise UpstreamBadData for an answer to another question: what is left of it would look like a range without any.
+
+    Around `start_ms ≤ open_time < end_ms` there may be: before it what overlaps it, where wide ranges are rejected
+    (Coinbase) whatever precedes it; after it what an exchange sends that takes no end of a range.
+    """
+    if not candles:
+        return
+    first, last, wide = candles[0], candles[-1], capabilities.wide_range
+    is_before = first.open_time < start_ms if wide == "oldest" else wide == "newest" and last.close_time <= start_ms
+    if is_before or (wide != "newest" and last.open_time >= end_ms):
+        outside = first if is_before else last
+        raise UpstreamBadData(exchange, "it is outside the range that was asked for", outside.open_time)
 
 
 def _is_decimal(candle: Candle) -> bool:

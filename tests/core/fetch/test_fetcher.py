@@ -15,6 +15,7 @@ from marketdata.core.errors import (
     UpstreamError,
     UpstreamFailure,
     UpstreamRateLimited,
+    UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
@@ -284,6 +285,17 @@ async def test_an_exchange_that_fails_again_and_again_is_left_alone(client: http
         clock.advance(round(caught.value.retry_after_s * 1000) + 1)
         answered, _ = await asking.candles(QUERY, NOW)
         assert len(answered) == 1
+
+
+async def test_what_looks_like_a_refusal_after_another_fault_is_that_fault(client: httpx2.AsyncClient) -> None:
+    query = replace(QUERY, exchange_symbol="X")
+    null = http(b"null", "500 Internal Server Error")
+    async with fake_exchange(http(b"<html>"), null, null, null) as exchange:
+        asking = Fetcher(get_adapter("hyperliquid"), client, SystemClock(), exchange.url)
+        with pytest.raises(UpstreamBadData):
+            await asking.candles(query, NOW)
+        with pytest.raises(UpstreamRefused):
+            await asking.candles(query, NOW)
 
 
 async def test_the_probe_that_fails_says_so_at_once(client: httpx2.AsyncClient) -> None:

@@ -12,7 +12,7 @@ from marketdata.core.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from marketdata.core.fetch.retry import RetryBudget, is_worth_retrying
+from marketdata.core.fetch.retry import RetryBudget, is_doubtful, is_worth_retrying
 from marketdata.core.models import ExchangeId
 
 X = ExchangeId("x")
@@ -52,3 +52,17 @@ def test_nothing_is_saved_beyond_five() -> None:
 )
 def test_only_what_may_change_by_itself_is_worth_it(error: UpstreamError, is_worth: bool) -> None:  # noqa: FBT001
     assert is_worth_retrying(error) is is_worth
+
+
+@pytest.mark.parametrize(
+    "first, is_certain, doubts",
+    [
+        (UpstreamGarbled(X, "cut"), False, True),
+        (UpstreamGarbled(X, "cut"), True, False),
+        (UpstreamRefused(X, "null", is_certain=False), False, False),
+    ],
+)
+def test_a_refusal_that_may_be_a_fault_counts_when_it_is_repeated(
+    first: UpstreamError, is_certain: bool, doubts: bool  # noqa: FBT001
+) -> None:
+    assert is_doubtful(UpstreamRefused(X, "null", is_certain=is_certain), first) is doubts

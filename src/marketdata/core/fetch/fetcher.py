@@ -30,10 +30,10 @@ from marketdata.core.fetch.about import ABOUT, read_source
 from marketdata.core.fetch.breaker import Breaker
 from marketdata.core.fetch.exchange_time import ExchangeTime
 from marketdata.core.fetch.flight import Flights
-from marketdata.core.fetch.retry import RetryBudget, is_worth_retrying
+from marketdata.core.fetch.retry import RetryBudget, is_doubtful, is_worth_retrying
 from marketdata.core.fetch.transport import MAX_BODY_BYTES, Answer, Deadline, Transport
 from marketdata.core.models import DAY_MS, MINUTE_MS, Candle, Interval, Kind, Listing, Source
-from marketdata.core.validate import check_candles
+from marketdata.core.validate import check_candles, check_range
 from marketdata.core.wire import refuse_repeated_keys
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ DEADLINE_S = 5.0
 """One thing that is asked of an exchange, from its beginning to the last byte received, a retry included."""
 
 _RETRY_AFTER_S = (0.1, 0.4)
-_WORTH_RETRYING = 0.2  # the part of the deadline that has to be left for a second attempt
+_WORTH_RETRYING = 0.2  # this part of the deadline has to be left, else a failure with a name becomes a mere timeout
 _HEAD_BYTES = 200
 _ROW_BYTES, _LEAST_CAP_BYTES = 256, 256 * 1024  # about twice the longest row that is known; and where rows are few
 _UNTRADED_S = 600.0
@@ -81,9 +81,7 @@ class Fetcher:
         self._candles: Flights[tuple[CandleQuery, int], tuple[list[Candle], list[Candle]]] = Flights()
         self._sources: Flights[None, Source] = Flights()
         self._source: tuple[Source, float] | None = None  # and when it was asked, on the monotonic clock
-        self._first_trades: dict[str, tuple[int | None, float]] = (
-            {}
-        )  # and until when that holds, on the monotonic clock
+        self._first_trades: dict[str, tuple[int | None, float]] = {}  # and until when that holds, likewise
 
     async def listing(self, known: Mapping[str, Kind]) -> Listing:
         """The exchange's whole catalogue: all parts or nothing.
@@ -177,21 +175,8 @@ class Fetcher:
         for candle in answered:
             candle.is_closed = candle.close_time <= now_ms
         start_ms = query.start_ms or 0
-        if answered:
-            self._check_range(answered, start_ms, query.end_ms)
+        check_range(self.adapter.exchange, capabilities, answered, start_ms, query.end_ms)
         return answered, [candle for candle in answered if start_ms <= candle.open_time < query.end_ms]
-
-    def _check_range(self, answered: Sequence[Candle], start_ms: int, end_ms: int) -> None:
-        """Refuse an answer to another question: what is left of it would look like a range without candles.
-
-        Around the asked range there may be: before it what overlaps it, and at Coinbase whatever precedes it; after it
-        what an exchange sends that takes no end of a range.
-        """
-        first, last, wide = answered[0], answered[-1], self.adapter.capabilities.wide_range
-        is_before = first.open_time < start_ms if wide == "oldest" else last.close_time <= start_ms and wide == "newest"
-        if is_before or (last.open_time >= end_ms and wide != "newest"):
-            outside = (first if is_before else last).open_time
-            raise UpstreamBadData(self.adapter.exchange, "it is outside the range that was asked for", outside)
 
     async def _ask_time(self) -> int:
         def read(answer: Answer) -> int:
@@ -237,13 +222,18 @@ class Fetcher:
             return await self._attempt(request, read, most_bytes, deadline, is_of_one=is_of_one)
         except UpstreamError as error:
             pause_s = self._chance.uniform(*_RETRY_AFTER_S)
-            needs_s = pause_s + self._deadline_s * _WORTH_RETRYING  # else a failure with a name becomes a mere timeout
-            is_late = deadline.left_s <= needs_s
+            is_late = deadline.left_s <= pause_s + self._deadline_s * _WORTH_RETRYING
             # an open breaker, which this call may have been the probe of, would not let another one through
             if is_late or self._breaker.is_open or not is_worth_retrying(error) or not self._retries.spend():
                 raise
+            first = error
         await self._clock.sleep(pause_s)
-        return await self._attempt(request, read, most_bytes, deadline, is_of_one=is_of_one)
+        try:
+            return await self._attempt(request, read, most_bytes, deadline, is_of_one=is_of_one)
+        except UpstreamRefused as refusal:
+            if is_doubtful(refusal, first):
+                raise first from refusal
+            raise
 
     async def _attempt[T](
         self, request: Request, read: Callable[[Answer], T], most_bytes: int, deadline: Deadline, *, is_of_one: bool

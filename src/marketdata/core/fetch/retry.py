@@ -38,3 +38,8 @@ def is_worth_retrying(error: UpstreamError) -> bool:
     if isinstance(error, UpstreamRefused):
         return not error.is_certain
     return isinstance(error, UpstreamGarbled)
+
+
+def is_doubtful(refusal: UpstreamRefused, first: UpstreamError) -> bool:
+    """Whether what looks like a refusal in the second attempt may as well be the fault that failed the first."""
+    return not refusal.is_certain and not isinstance(first, UpstreamRefused)
