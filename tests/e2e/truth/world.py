@@ -45,7 +45,7 @@ OUTCOMES: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("nan-price", "null-price", "future-row", "missing-required"), _BAD),
     **dict.fromkeys(("slow,seconds=0.02", "extra-field", "missing-optional"), frozenset[str]()),
     **dict.fromkeys(
-        ("status,status=500", "status,status=502", "html,status=502", "html,status=503"), frozenset({UNAVAILABLE})
+        ("html,status=500", "status,status=502", "html,status=502", "html,status=503"), frozenset({UNAVAILABLE})
     ),
     "error-body": _BROKEN,
     "redirect": frozenset({FAILED}),
@@ -60,7 +60,8 @@ OUTCOMES: Mapping[str, frozenset[str]] = {
 
 Not among them: `silence`, `stall` and `drip`, which cost the deadline of five real seconds each; `fewer-rows`,
 which at the tail looks like rows that are late, and where empty buckets have none like buckets without a trade; and
-`other-symbol` where rows do not name theirs: nobody can tell such an answer from a good one.
+`other-symbol` where rows do not name theirs: nobody can tell such an answer from a good one. Nor 500 in the exchange's words,
+which are Hyperliquid's for a coin that it does not know.
 """
 
 RETRIED = [
