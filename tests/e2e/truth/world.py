@@ -60,8 +60,8 @@ OUTCOMES: Mapping[str, frozenset[str]] = {
 
 Not among them: `silence`, `stall` and `drip`, which cost the deadline of five real seconds each; `fewer-rows`,
 which at the tail looks like rows that are late, and where empty buckets have none like buckets without a trade; and
-`other-symbol` where rows do not name theirs: nobody can tell such an answer from a good one. Nor 500 in the exchange's words,
-which are Hyperliquid's for a coin that it does not know.
+`other-symbol` where rows do not name theirs: nobody can tell such an answer from a good one. Nor 500 in
+the exchange's words, which are Hyperliquid's for a coin that it does not know.
 """
 
 RETRIED = [
