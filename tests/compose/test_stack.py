@@ -13,6 +13,7 @@ pytestmark = pytest.mark.compose
 
 SERVICES = {"db", "migrate", "syncer-service", "api-service", "simulator"}
 RECOVERY_S = 60
+MOST_KILLS = 5
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +140,12 @@ def test_a_restart_keeps_the_data(stack: Stack, http: httpx2.Client, credentials
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 
-def outage(http: httpx2.Client, credentials: tuple[str, str]) -> float:
-    """Seconds until a token is refused for want of the database; until then tokens are given, and nothing else."""
+def outage(http: httpx2.Client, credentials: tuple[str, str], longest_s: float) -> float | None:
+    """Seconds until a token is refused for want of the database, None when it was not; until then tokens are given."""
     start = time.monotonic()
     while (answer := ask_token(http, credentials)).status_code == 200:
-        assert time.monotonic() - start < RECOVERY_S
+        if time.monotonic() - start > longest_s:
+            return None
     assert answer.status_code == 503, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["code"] == "database-unavailable"
@@ -164,8 +166,11 @@ def test_a_killed_database_is_named_and_comes_back(
     stack: Stack, http: httpx2.Client, credentials: tuple[str, str]
 ) -> None:
     started = stack.container("db")["State"]["StartedAt"]
-    stack.kill("db")
-    refused_after = outage(http, credentials)
+    refused_after, kills = None, 0
+    while refused_after is None:  # it may be back before anybody has asked
+        assert kills < MOST_KILLS
+        stack.kill("db")
+        refused_after, kills = outage(http, credentials, 2), kills + 1
     print(
         f"\ndatabase killed: 503 after {refused_after:.2f} s, back after {recovery(http, credentials):.1f} s",
         flush=True,
@@ -179,7 +184,8 @@ def test_a_hung_database_is_named_and_comes_back(
 ) -> None:
     stack.compose("pause", "db")
     try:
-        refused_after = outage(http, credentials)
+        refused_after = outage(http, credentials, RECOVERY_S)
+        assert refused_after is not None
         assert refused_after < 8
     finally:
         stack.compose("unpause", "db")
