@@ -57,6 +57,7 @@ def make_symbol(exchange: str, symbol: str, exchange_symbol: str, base: str, quo
         "expires_at": None,
         "aliases": (),
         "delisted_at": None,
+        "delisted_at_source": None,
         "first_seen_at": NOW_MS - 1000,
         "last_seen_at": NOW_MS,
         **more,
@@ -105,8 +106,8 @@ async def store_symbols(database: Database, symbols: Mapping[str, tuple[Symbol, 
             stored = [
                 StoredSymbol(symbol, symbol.symbol.partition("-")[0], "identity", listed=True) for symbol in listed
             ]
-            await upsert_symbols(connection, stored)
             await record_sync(connection, exchange, now_ms, changed=True)
+            await upsert_symbols(connection, exchange, stored, now_ms, 1)
 
 
 @dataclass

@@ -114,7 +114,7 @@ async def test_a_new_generation_is_taken_over_whole(api: Api, database: Database
     async with database.transaction() as connection:
         stored = await list_stored(connection, COINBASE)
         renamed = dataclasses.replace(stored[0], symbol=stored[0].symbol.model_copy(update={"exchange_status": "new"}))
-        await upsert_symbols(connection, [renamed])
+        await upsert_symbols(connection, COINBASE, [renamed], NOW_MS + 1, 2)
         await record_sync(connection, COINBASE, NOW_MS + 1, changed=True)
     await api.services.refresh()
     after = api.services.catalogue.snapshot

@@ -4,7 +4,7 @@ from marketdata.api.app import create_app
 from marketdata.api.services import Freshness, Services
 from marketdata.core.models import ExchangeId
 from marketdata.store.engine import Database
-from marketdata.store.syncs import NewSyncRun, insert_run
+from marketdata.store.syncs import NewSyncRun, record_run
 from tests.api.conftest import NOW_MS, Api, problem
 
 COINBASE = ExchangeId("coinbase")
@@ -21,11 +21,11 @@ async def add_run(database: Database, outcome: str, error_code: str | None = Non
             "listed": 1,
             "added": 1,
             "error_code": error_code,
-            "report": {"changes": [{"symbol": "BTC-USD", "exchange_symbol": "BTC-USD", "change": "listed"}]},
+            "report": {"refused": [{"exchange_symbol": "BAD-USD", "reason": "no id"}]},
         }
     )
     async with database.transaction() as connection:
-        await insert_run(connection, run)
+        await record_run(connection, run)
 
 
 async def test_exchanges_say_what_they_can_be_asked_and_how_fresh_they_are(api: Api) -> None:
@@ -61,7 +61,7 @@ async def test_syncs(api: Api, database: Database) -> None:
     body = (await api.get("/v1/syncs")).json()
     assert [run["outcome"] for run in body["data"]] == ["failed", "succeeded"]
     assert body["data"][1]["duration_s"] == 1.5
-    assert body["data"][1]["report"]["changes"][0]["change"] == "listed"
+    assert body["data"][1]["report"]["refused"] == [{"exchange_symbol": "BAD-USD", "reason": "no id"}]
     assert body["page"] == {"count": 2, "limit": 20, "complete": True, "next": None}
     assert len((await api.get("/v1/syncs?limit=1&exchange=coinbase")).json()["data"]) == 1
     assert (await api.get("/v1/syncs?exchange=hyperliquid")).json()["data"] == []
@@ -78,7 +78,7 @@ async def test_syncs(api: Api, database: Database) -> None:
     "outcome,error_code,condition",
     [
         ("succeeded", None, "ok"),
-        ("refused", "sync-refused", "quarantined"),
+        ("quarantined", "listing-quarantined", "quarantined"),
         ("failed", "upstream-timeout", "unreachable"),
         ("failed", "upstream-unavailable", "unreachable"),
         ("failed", "upstream-bad-data", "degraded"),

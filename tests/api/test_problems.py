@@ -73,7 +73,7 @@ def test_no_error_of_the_tree_is_left_out_but_those_that_never_reach_the_api() -
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.MarketDataError)
     }
     inside = {errors.MarketDataError, errors.RequestError, errors.StoreError, errors.InvalidSetting}
-    inside |= {errors.SourceMismatch, errors.SyncRefused, errors.AlreadyRunning}
+    inside |= {errors.SourceMismatch, errors.ListingQuarantined, errors.NotQuarantined, errors.AlreadyRunning}
     named = {kind for kind in tree if kind.code in PROBLEMS and kind.code != "internal-error"}
     assert named == tree - inside
 

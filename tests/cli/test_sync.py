@@ -32,10 +32,10 @@ async def test_it_prints_what_changed(postgres_url: str, tmp_path: Path) -> None
         result = await sync(tmp_path, postgres_url, coinbase.url)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
-        "coinbase: 2 instruments, 1 new, 1 changed, 1 delisted",
+        "coinbase: 2 instruments, 1 new, 1 changed, 1 missing",
         "  ~ BTC-USD changed: tick_size 0.01 → 0.010",
         "  + NEW-USD listed",
-        "  - OLD-USD delisted: status trading → delisted",
+        "  ! missing, not delisted yet: OLD-USD",
     ]
 
 

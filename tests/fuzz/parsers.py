@@ -14,7 +14,8 @@ from marketdata.core.exchanges import get_adapter
 from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter
 from marketdata.core.validate import check_candles
 from marketdata.core.wire import refuse_repeated_keys
-from marketdata.syncer.compare import compare
+from marketdata.syncer.compare import Moment, compare
+from marketdata.syncer.guard import GuardRules
 from marketdata.syncer.validate import validate
 from tests.built_in import ADAPTERS
 from tests.sound import complaint
@@ -48,7 +49,7 @@ def read_listing(adapter: ExchangeAdapter, data: bytes) -> None:
         listing = validate(adapter.parse_listing(bodies, {}))
     except UpstreamError:
         return
-    for written in compare(adapter.exchange, [], listing, NOW_MS).symbols:
+    for written in compare(adapter.exchange, [], listing, Moment(NOW_MS, 1), GuardRules()).symbols:
         written.symbol.model_dump_json().encode()
 
 

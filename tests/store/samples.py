@@ -32,6 +32,7 @@ def symbol(name: str = "BTC-USD", **fields: object) -> Symbol:
         "listed_at": None,
         "expires_at": None,
         "delisted_at": None,
+        "delisted_at_source": None,
         "first_seen_at": 1767225600001,
         "last_seen_at": 1767225600001,
     }

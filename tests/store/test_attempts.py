@@ -9,7 +9,7 @@ from marketdata.core.errors import DatabaseUnavailable
 from marketdata.store.attempts import last_attempts
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import upsert_exchange
-from marketdata.store.syncs import insert_run
+from marketdata.store.syncs import record_run
 from tests.store.test_syncs import COINBASE, HYPERLIQUID, run
 
 
@@ -17,9 +17,9 @@ async def test_the_newest_run_of_each_exchange(database: Database, postgres_url:
     async with database.transaction() as connection:
         for exchange in (COINBASE, HYPERLIQUID):
             await upsert_exchange(connection, exchange, "http://127.0.0.1")
-        await insert_run(connection, run(COINBASE, 1767225900001))
+        await record_run(connection, run(COINBASE, 1767225900001))
         newest = run(COINBASE, 1767225800002)  # the clock was set back meanwhile
-        await insert_run(connection, newest)
+        await record_run(connection, newest)
     for url in (postgres_url, postgres_url.replace("postgresql://", "postgresql+psycopg://")):
         assert last_attempts(url) == {COINBASE: newest.finished_at}
 

@@ -1,6 +1,7 @@
 """Instruments, written and read as whole sets."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -14,6 +15,7 @@ from marketdata.store.symbols import StoredSymbol, list_stored, list_symbols, up
 from tests.store.samples import EXCHANGE, symbol
 
 SYNCED = 1767225900123
+INSTANTS = itertools.count(SYNCED)
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +25,10 @@ async def _exchange(database: Database) -> None:
         await record_sync(connection, EXCHANGE, SYNCED, changed=True)
 
 
-async def write(database: Database, *symbols: StoredSymbol) -> None:
+async def write(database: Database, *symbols: StoredSymbol, at_ms: int | None = None) -> None:
+    at_ms = next(INSTANTS) if at_ms is None else at_ms
     async with database.transaction() as connection:
-        await upsert_symbols(connection, symbols)
+        await upsert_symbols(connection, EXCHANGE, symbols, at_ms, 1)
 
 
 async def read(database: Database) -> dict[str, StoredSymbol]:
@@ -108,11 +111,11 @@ async def versions(database: Database) -> dict[str, tuple[str, str]]:
 
 async def test_many_are_written_in_one_statement_and_none_in_no_statement(database: Database) -> None:
     symbols = [StoredSymbol(symbol(f"S{number}-USD"), "BTC", "spot", listed=True) for number in range(2000)]
-    assert await statements(database, symbols) == 1
+    assert await statements(database, symbols) == 3
     assert await statements(database, []) == 0
     stored = list((await read(database)).values())
     assert len(stored) == 2000
-    assert await statements(database, stored) == 1
+    assert await statements(database, stored) == 3
 
 
 async def statements(database: Database, symbols: Sequence[StoredSymbol]) -> int:
@@ -124,7 +127,7 @@ async def statements(database: Database, symbols: Sequence[StoredSymbol]) -> int
             seen.append(statement)
 
         event.listen(connection.sync_connection, "before_cursor_execute", see)
-        await upsert_symbols(connection, symbols)
+        await upsert_symbols(connection, EXCHANGE, symbols, next(INSTANTS), 1)
     return len(seen)
 
 

@@ -4,38 +4,34 @@ from marketdata.store.exchanges import upsert_exchange
 from marketdata.store.syncs import (
     Clash,
     NewSyncRun,
-    SymbolChange,
+    Shift,
     SyncReport,
-    SyncRun,
-    insert_run,
+    get_last_applied,
+    get_run,
     last_runs,
     list_runs,
+    record_run,
+    seen_at,
 )
 
 COINBASE, HYPERLIQUID = ExchangeId("coinbase"), ExchangeId("hyperliquid")
 
 
-def run(exchange: ExchangeId, started_at: int = 1767225600001) -> NewSyncRun:
+def run(exchange: ExchangeId, started_at: int = 1767225600001, listed: int = 573) -> NewSyncRun:
     return NewSyncRun(
         exchange=exchange,
         started_at=started_at,
         finished_at=started_at + 1234,
+        read_at=started_at + 1000,
         outcome="succeeded",
         generation=3,
-        listed=573,
+        listed=listed,
         refused=1,
         report=SyncReport(
-            changes=(
-                SymbolChange(
-                    symbol="BTC-USD",
-                    exchange_symbol="BTC-USD",
-                    change="changed",
-                    fields={"tick_size": ("0.10", "0.01"), "min_notional": (None, "1")},
-                ),
-            ),
             refused=(Refusal(exchange_symbol=None, reason="no id"),),
             clashes=(Clash(symbol="IDOL-USDT-PERP~IDOL", beside="IDOL-USDT-PERP"),),
             unknown_words={"status=odd": 2},
+            quarantined=Shift(missing=("BTC-USD",), nameless=2),
         ),
     )
 
@@ -53,9 +49,33 @@ async def test_runs_come_back_as_they_were_newest_first(database: Database) -> N
     async with database.transaction() as connection:
         await upsert_exchange(connection, COINBASE, "http://c")
         await upsert_exchange(connection, HYPERLIQUID, "http://h")
-        given = [run(COINBASE), failed, run(COINBASE, 1767225900000)]
-        stored = [SyncRun(**dict(one), id=await insert_run(connection, one)) for one in given]
+        given = [run(COINBASE), failed, run(COINBASE, 1767225900000, 574)]
+        stored = [await record_run(connection, one) for one in given]
+        assert [
+            NewSyncRun.model_validate(one.model_dump(include=set(NewSyncRun.model_fields))) for one in stored
+        ] == given
         assert await list_runs(connection, limit=10) == stored[::-1]
         assert await list_runs(connection, limit=1) == [stored[2]]
         assert await list_runs(connection, exchange=COINBASE, limit=10) == [stored[2], stored[0]]
         assert await last_runs(connection) == {COINBASE: stored[2], HYPERLIQUID: stored[1]}
+
+
+async def test_syncs_in_a_row_that_come_to_the_same_share_one_record(database: Database) -> None:
+    instants = range(1767225600001, 1767235600001, 1_000_000)
+    async with database.transaction() as connection:
+        await upsert_exchange(connection, COINBASE, "http://c")
+        given = [run(COINBASE, instant).model_copy(update={"payload_sha256": f"{instant}"}) for instant in instants]
+        *_, last = [await record_run(connection, one) for one in given]
+        other = await record_run(connection, run(COINBASE, 1767245600001, 574))
+        assert await list_runs(connection, limit=10) == [other, last]
+        assert await get_run(connection, last.id) == last
+        assert await get_run(connection, other.id + 1) is None
+        assert await get_last_applied(connection, COINBASE) == other
+        assert await get_last_applied(connection, HYPERLIQUID) is None
+        seen = [
+            await seen_at(connection, COINBASE, at) for at in (0, 1767225601001, 1767230000000, 1767235600000, 2**42)
+        ]
+    assert (last.runs, last.first_started_at, last.started_at) == (len(instants), instants[0], instants[-1])
+    assert (last.first_read_at, last.read_at) == (instants[0] + 1000, instants[-1] + 1000)
+    assert last.payload_sha256 == str(instants[-1])
+    assert seen == [None, instants[0] + 1000, instants[0] + 1000, instants[-1] + 1000, 1767245601001]

@@ -26,7 +26,7 @@ def connection(postgres_url: str) -> Iterator[Connection]:
 
 
 def test_symbol_columns_are_the_fields_of_the_canonical_model() -> None:
-    beside = {"base", "identity", "replaced_at"}
+    beside = {"base", "identity", "replaced_at", "missing_since", "missing_since_listing", "changed_at"}
     assert {column.name for column in tables.SYMBOLS.columns} - beside == set(Symbol.model_fields)
 
 

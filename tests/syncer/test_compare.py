@@ -1,6 +1,5 @@
 """What a listing changes: every kind of change by itself, and what holds after any listings whatsoever."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -10,8 +9,8 @@ from hypothesis import strategies as st
 
 from marketdata.core.models import ExchangeId, ListedInstrument, Listing, Refusal, Status
 from marketdata.store.symbols import StoredSymbol
-from marketdata.store.syncs import SymbolChange
-from marketdata.syncer.compare import Comparison, compare
+from marketdata.syncer.compare import Comparison, Moment, compare
+from marketdata.syncer.guard import GuardRules
 from tests.listings import instrument
 
 EXCHANGE = ExchangeId("somewhere")
@@ -22,16 +21,20 @@ NEW_YEAR_MS = 1_767_225_600_000  # 2026-01-01
 class Store:
     """What a database would hold after a sequence of syncs a day apart, without the database."""
 
-    def __init__(self) -> None:
+    def __init__(self, delist_after_listings: int = 1) -> None:
+        self._rules = GuardRules(delist_after_listings=delist_after_listings, delist_after=0)
+        self._listing = 0
         self.rows: dict[int, StoredSymbol] = {}
         self._ids = count(1)
         self._now_ms = NEW_YEAR_MS - DAY_MS
 
     def compare(self, *listed: ListedInstrument, refused: tuple[Refusal, ...] = ()) -> Comparison:
-        return compare(EXCHANGE, list(self.rows.values()), Listing(instruments=listed, refused=refused), self._now_ms)
+        listing = Listing(instruments=listed, refused=refused)
+        return compare(EXCHANGE, list(self.rows.values()), listing, Moment(self._now_ms, self._listing), self._rules)
 
     def sync(self, *listed: ListedInstrument, refused: tuple[Refusal, ...] = ()) -> Comparison:
         self._now_ms += DAY_MS
+        self._listing += 1
         comparison = self.compare(*listed, refused=refused)
         for row in comparison.symbols:
             row_id = next(self._ids) if row.row_id is None else row.row_id
@@ -56,8 +59,17 @@ def clashing(comparison: Comparison) -> list[str]:
     return [clash.symbol for clash in comparison.clashes]
 
 
-def kinds(changes: Sequence[SymbolChange]) -> dict[str, str]:
-    return {change.symbol: change.change for change in changes}
+def kinds(comparison: Comparison) -> dict[str | None, str]:
+    """What happened to each instrument; `changed` if it was nothing more than that."""
+    lasting = {"listed", "delisted", "relisted"}
+    found: dict[str | None, str] = {}
+    for one in comparison.events:
+        found[one.symbol] = str(one.type) if one.type in lasting else found.get(one.symbol, "changed")
+    return found
+
+
+def changes(comparison: Comparison) -> list[tuple[str, str | None, object, object]]:
+    return [(one.symbol or "", one.field, one.old, one.new) for one in comparison.events]
 
 
 @pytest.fixture
@@ -70,7 +82,7 @@ def store() -> Store:
 def test_the_first_listing_is_all_new() -> None:
     store = Store()
     comparison = store.sync(instrument(), instrument("ETHUSDT", base="ETH", status=Status.DELISTED))
-    assert kinds(comparison.changes) == {"BTC-USDT-PERP": "listed", "ETH-USDT-PERP": "listed"}
+    assert kinds(comparison) == {"BTC-USDT-PERP": "listed", "ETH-USDT-PERP": "listed"}
     symbol = store["BTC-USDT-PERP"].symbol
     assert (symbol.id, symbol.first_seen_at, symbol.delisted_at) == ("somewhere:BTC-USDT-PERP", NEW_YEAR_MS, None)
     assert store["ETH-USDT-PERP"].symbol.delisted_at == NEW_YEAR_MS
@@ -78,37 +90,34 @@ def test_the_first_listing_is_all_new() -> None:
 
 def test_an_unchanged_listing_changes_nothing_in_any_order(store: Store) -> None:
     comparison = store.sync(instrument("ETHUSDT", base="ETH"), instrument())
-    assert (comparison.symbols, comparison.changes) == ([], [])
+    assert (comparison.symbols, comparison.events) == ([], [])
 
 
 def test_a_changed_field_is_told_with_both_values(store: Store) -> None:
     comparison = store.sync(
         instrument(tick_size="0.1"), instrument("ETHUSDT", base="ETH", status=Status.HALTED, tick_size="5")
     )
-    fields = {change.symbol: change.fields for change in comparison.changes}
-    assert kinds(comparison.changes) == {"BTC-USDT-PERP": "changed", "ETH-USDT-PERP": "changed"}
-    assert fields == {
-        "BTC-USDT-PERP": {"tick_size": ("0.10", "0.1")},
-        "ETH-USDT-PERP": {
-            "status": ("trading", "halted"),
-            "exchange_status": ("trading", "halted"),
-            "tick_size": ("0.10", "5"),
-        },
-    }
+    assert kinds(comparison) == {"BTC-USDT-PERP": "changed", "ETH-USDT-PERP": "changed"}
+    assert changes(comparison) == [
+        ("BTC-USDT-PERP", "tick_size", "0.10", "0.1"),
+        ("ETH-USDT-PERP", None, "trading", "halted"),
+        ("ETH-USDT-PERP", "exchange_status", "trading", "halted"),
+        ("ETH-USDT-PERP", "tick_size", "0.10", "5"),
+    ]
     assert store["ETH-USDT-PERP"].symbol.tick_size == "5"
 
 
 def test_what_leaves_is_delisted_and_what_returns_is_relisted(store: Store) -> None:
     gone = store.sync(instrument("ETHUSDT", base="ETH"))
-    assert kinds(gone.changes) == {"BTC-USDT-PERP": "delisted"}
+    assert kinds(gone) == {"BTC-USDT-PERP": "delisted"}
     row = store["BTC-USDT-PERP"]
     assert (row.listed, row.symbol.status, row.symbol.exchange_status) == (False, Status.DELISTED, "trading")
     assert (row.symbol.delisted_at, row.symbol.last_seen_at) == (NEW_YEAR_MS + DAY_MS, NEW_YEAR_MS)
 
-    assert store.sync(instrument("ETHUSDT", base="ETH")).changes == []
+    assert store.sync(instrument("ETHUSDT", base="ETH")).events == []
 
     back = store.sync(instrument(), instrument("ETHUSDT", base="ETH"))
-    assert kinds(back.changes) == {"BTC-USDT-PERP": "relisted"}
+    assert kinds(back) == {"BTC-USDT-PERP": "relisted"}
     row = store["BTC-USDT-PERP"]
     assert (row.listed, row.symbol.status, row.symbol.delisted_at) == (True, Status.TRADING, None)
     assert row.symbol.first_seen_at == NEW_YEAR_MS
@@ -119,34 +128,34 @@ def test_one_whose_row_could_not_be_read_is_still_listed_and_stays_as_it_was(sto
     unread = Refusal(exchange_symbol="BTCUSDT", reason="it has no PRICE_FILTER with a tickSize")
     unread_stranger = Refusal(exchange_symbol="NEWUSDT", reason="it has no PRICE_FILTER with a tickSize")
     comparison = store.sync(instrument("ETHUSDT", base="ETH"), refused=(unread, unread_stranger))
-    assert comparison.changes == []
+    assert comparison.events == []
     after = store["BTC-USDT-PERP"]
     assert replace(after, symbol=before.symbol) == before
     assert (after.symbol.status, after.symbol.tick_size) == (Status.TRADING, "0.10")
 
-    assert kinds(store.sync(instrument("ETHUSDT", base="ETH")).changes) == {"BTC-USDT-PERP": "delisted"}
-    assert store.sync(instrument("ETHUSDT", base="ETH"), refused=(unread,)).changes == []
+    assert kinds(store.sync(instrument("ETHUSDT", base="ETH"))) == {"BTC-USDT-PERP": "delisted"}
+    assert store.sync(instrument("ETHUSDT", base="ETH"), refused=(unread,)).events == []
 
 
 def test_an_exchange_can_list_an_instrument_as_delisted(store: Store) -> None:
     eth = instrument("ETHUSDT", base="ETH")
-    assert kinds(store.sync(instrument(status=Status.DELISTED), eth).changes) == {"BTC-USDT-PERP": "delisted"}
+    assert kinds(store.sync(instrument(status=Status.DELISTED), eth)) == {"BTC-USDT-PERP": "delisted"}
     delisted_at = store["BTC-USDT-PERP"].symbol.delisted_at
     assert delisted_at == NEW_YEAR_MS + DAY_MS
 
     left = store.sync(eth)
-    assert [(change.change, change.fields) for change in left.changes] == [("changed", {"listed": (True, False)})]
+    assert (left.events, [row.listed for row in left.symbols], left.missing) == ([], [False], [])
     returned = store.sync(instrument(status=Status.DELISTED), eth)
-    assert kinds(returned.changes) == {"BTC-USDT-PERP": "changed"}
+    assert (returned.events, [row.listed for row in returned.symbols]) == ([], [True])
     assert store["BTC-USDT-PERP"].symbol.delisted_at == delisted_at
 
-    assert kinds(store.sync(instrument(), eth).changes) == {"BTC-USDT-PERP": "relisted"}
+    assert kinds(store.sync(instrument(), eth)) == {"BTC-USDT-PERP": "relisted"}
 
 
 def test_another_identity_is_another_instrument_under_the_same_name(store: Store) -> None:
     eth = instrument("ETHUSDT", base="ETH")
     comparison = store.sync(instrument(identity="second"), eth)
-    assert kinds(comparison.changes) == {"BTC-USDT-PERP": "listed", "BTC-USDT-PERP~260102": "replaced"}
+    assert kinds(comparison) == {"BTC-USDT-PERP": "listed", "BTC-USDT-PERP~260102": "delisted"}
     old, new = store["BTC-USDT-PERP~260102"], store["BTC-USDT-PERP"]
     assert (old.replaced_at, old.listed, old.symbol.status) == (NEW_YEAR_MS + DAY_MS, False, Status.DELISTED)
     assert (old.symbol.delisted_at, old.symbol.last_seen_at) == (NEW_YEAR_MS + DAY_MS, NEW_YEAR_MS)
@@ -161,7 +170,7 @@ def test_a_replaced_instrument_keeps_its_name_as_an_alias_whoever_has_it_next(st
     assert list(store["BTC-USDT-PERP~260102"].symbol.aliases) == ["BTC-USDT-PERP"]
 
     comparison = store.sync(instrument(quote="USDC"), eth, instrument("XBT"))
-    assert kinds(comparison.changes) == {"BTC-USDT-PERP": "listed"}
+    assert kinds(comparison) == {"BTC-USDT-PERP": "listed"}
     assert store["BTC-USDT-PERP"].symbol.exchange_symbol == "XBT"
     assert list(store["BTC-USDT-PERP~260102"].symbol.aliases) == ["BTC-USDT-PERP"]
 
@@ -184,12 +193,12 @@ def test_one_that_was_gone_and_returns_as_another_is_replaced(store: Store) -> N
 def test_a_changed_name_leaves_an_alias_and_can_come_back(store: Store) -> None:
     eth = instrument("ETHUSDT", base="ETH")
     comparison = store.sync(instrument(base="XBT", identity="BTC|USDT"), eth)
-    assert comparison.changes[0].fields == {
-        "symbol": ("BTC-USDT-PERP", "XBT-USDT-PERP"),
-        "aliases": ([], ["BTC-USDT-PERP"]),
-        "base_asset": ("BTC", "XBT"),
-        "base": ("BTC", "XBT"),
-    }
+    assert changes(comparison) == [
+        ("XBT-USDT-PERP", "symbol", "BTC-USDT-PERP", "XBT-USDT-PERP"),
+        ("XBT-USDT-PERP", "base_asset", "BTC", "XBT"),
+    ]
+    assert store["XBT-USDT-PERP"].symbol.aliases == ("BTC-USDT-PERP",)
+    assert store["XBT-USDT-PERP"].base == "XBT"
     assert store["XBT-USDT-PERP"].symbol.id == "somewhere:XBT-USDT-PERP"
 
     late = instrument("LATE")
@@ -208,9 +217,9 @@ def test_the_base_is_kept_as_the_symbol_spells_it(store: Store) -> None:
 def test_a_clash_is_told_each_time_and_lasts(store: Store) -> None:
     eth, other = instrument("ETHUSDT", base="ETH"), instrument("OTHER")
     first = store.sync(other, eth, instrument())
-    assert (clashing(first), kinds(first.changes)) == (["BTC-USDT-PERP~OTHER"], {"BTC-USDT-PERP~OTHER": "listed"})
+    assert (clashing(first), kinds(first)) == (["BTC-USDT-PERP~OTHER"], {"BTC-USDT-PERP~OTHER": "listed"})
     again = store.sync(other, eth, instrument())
-    assert (clashing(again), again.changes) == (["BTC-USDT-PERP~OTHER"], [])
+    assert (clashing(again), again.events) == (["BTC-USDT-PERP~OTHER"], [])
     store.sync(other, eth)
     assert store["BTC-USDT-PERP~OTHER"].symbol.exchange_symbol == "OTHER"
 
@@ -221,7 +230,7 @@ def test_names_that_differ_by_case_alone_are_told_apart(store: Store) -> None:
     comparison = store.sync(*listed)
     assert [name for name in store.symbols() if "OTHER" in name] == ["BTC-USDT-PERP~OTHER", "BTC-USDT-PERP~OTHER~2"]
     assert clashing(comparison) == ["BTC-USDT-PERP~OTHER", "BTC-USDT-PERP~OTHER~2"]
-    assert store.sync(*reversed(listed)).changes == []
+    assert store.sync(*reversed(listed)).events == []
 
 
 LISTINGS = st.lists(

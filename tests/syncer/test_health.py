@@ -8,7 +8,7 @@ from marketdata.core.models import ExchangeId
 from marketdata.core.settings import ExchangeSettings
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import upsert_exchange
-from marketdata.store.syncs import NewSyncRun, insert_run
+from marketdata.store.syncs import NewSyncRun, record_run
 from marketdata.syncer.health import list_neglected
 from tests.syncer.conftest import NOW_MS
 
@@ -23,7 +23,7 @@ async def test_an_exchange_is_neglected_after_two_intervals_and_the_time_of_a_sy
     run = NewSyncRun(exchange=COINBASE, started_at=NOW_MS - 1, finished_at=NOW_MS, outcome="failed", generation=0)
     async with database.transaction() as connection:
         await upsert_exchange(connection, COINBASE, "http://127.0.0.1")
-        await insert_run(connection, run)
+        await record_run(connection, run)
     for age_s, neglected in ((260, [HYPERLIQUID]), (261, [COINBASE, HYPERLIQUID])):
         clock.set(NOW_MS + age_s * 1000)
         assert list_neglected(postgres_url, settings, clock) == neglected

@@ -76,7 +76,7 @@ async def test_syncs_come_in_the_interval_give_or_take(database: Database, simul
     assert all(0.9 * INTERVAL_S <= slept <= 1.1 * INTERVAL_S for slept in clock.slept)
     assert len(set(clock.slept)) == 4
     async with database.transaction() as connection:
-        assert [one.outcome for one in await list_runs(connection, limit=10)] == ["succeeded"] * 4
+        assert sum(one.runs for one in await list_runs(connection, limit=10) if one.outcome == "succeeded") == 4
 
 
 async def test_one_exchange_fails_and_the_other_does_not(database: Database, simulator_url: str) -> None:

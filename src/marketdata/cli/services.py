@@ -44,9 +44,11 @@ def syncer(
         return
     with needs("syncer"):
         from marketdata.syncer.service import serve
+        from marketdata.syncer.settings import GuardSettings
     settings = read_settings(load_exchange_settings)
+    rules = read_settings(GuardSettings)
     with open_store("syncer") as url:
-        _run_until_stopped(serve(url, settings, SystemClock()))
+        _run_until_stopped(serve(url, settings, rules, SystemClock()))
 
 
 def _check_syncer() -> None:

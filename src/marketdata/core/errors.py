@@ -6,6 +6,7 @@ MarketDataError
 ├── RequestError              the caller can mend it
 │   ├── UnsupportedInterval   the exchange has no such interval (`supported`)
 │   ├── UnknownExchange       no adapter of that name (`supported`)
+│   ├── NotQuarantined        there is no such quarantined listing to accept
 │   └── InvalidSetting        a setting that cannot work (`setting`)
 ├── UpstreamError             an exchange, named by `exchange`, did not give a usable answer
 │   ├── UpstreamBadData       it answered, and the answer breaks a rule (`rule`, `candle`)
@@ -20,7 +21,7 @@ MarketDataError
 └── StoreError                the database
     ├── DatabaseUnavailable   cannot be reached or did not answer in time
     ├── SourceMismatch        it holds data of another source (`stored`, `offered`)
-    ├── SyncRefused           a listing that must not be applied (`reason`)
+    ├── ListingQuarantined    a listing that cannot be trusted (`reason`)
     └── AlreadyRunning        another process holds the place (`what`)
 """
 
@@ -60,6 +61,12 @@ class UnknownExchange(RequestError):
         """`supported`: the registered exchanges."""
         super().__init__(f"no such exchange; known are {', '.join(supported)}")
         self.supported = supported
+
+
+class NotQuarantined(RequestError):
+    """What was to be accepted is no quarantined listing."""
+
+    code = "not-quarantined"
 
 
 class InvalidSetting(RequestError):
@@ -214,10 +221,10 @@ class SourceMismatch(StoreError):
         self.offered = offered
 
 
-class SyncRefused(StoreError):
-    """A listing that must not be applied."""
+class ListingQuarantined(StoreError):
+    """A listing that cannot be trusted and is not applied."""
 
-    code = "sync-refused"
+    code = "listing-quarantined"
 
     def __init__(self, reason: str) -> None:
         """`reason`: what is wrong with it."""

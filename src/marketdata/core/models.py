@@ -104,6 +104,25 @@ class Source(StrEnum):
     RECORDED = "recorded"
 
 
+class Authority(StrEnum):
+    """Who says that something happened at some time."""
+
+    EXCHANGE = "exchange"
+    OBSERVED = "observed"
+
+
+class EventType(StrEnum):
+    """What can change about an exchange's catalogue."""
+
+    LISTED = "listed"
+    DELISTED = "delisted"
+    RELISTED = "relisted"
+    STATUS_CHANGED = "status_changed"
+    FIELD_CHANGED = "field_changed"
+    INTERVAL_ADDED = "interval_added"
+    INTERVAL_REMOVED = "interval_removed"
+
+
 class Candle(msgspec.Struct, kw_only=True, gc=False):
     """One candle. `open_time` is its identity, `close_time` is exclusive: the next candle's open."""
 
@@ -148,8 +167,8 @@ class Instrument(_Model):
     min_quantity: DecimalText | None
     min_notional: DecimalText | None
     contract_size: DecimalText | None
-    listed_at: EpochMs | None
-    expires_at: EpochMs | None
+    listed_at: Annotated[EpochMs | None, Field(description="When it was listed, if the exchange says so.")]
+    expires_at: Annotated[EpochMs | None, Field(description="When it is delivered or ends, if the exchange says so.")]
 
 
 class ListedInstrument(Instrument):
@@ -173,9 +192,19 @@ class Symbol(Instrument, _Named):
     """One instrument under its canonical name."""
 
     aliases: Annotated[tuple[str, ...], Field(description="Former canonical names; they still resolve.")]
-    delisted_at: Annotated[EpochMs | None, Field(description="When we saw it leave the listing or be delisted.")]
-    first_seen_at: EpochMs
-    last_seen_at: EpochMs
+    delisted_at: Annotated[
+        EpochMs | None,
+        Field(description="The first listing that said that it is delisted, or that no longer had it; see the source."),
+    ]
+    delisted_at_source: Annotated[
+        Authority | None,
+        Field(
+            description="`exchange`: its listing says that it is delisted; `observed`: it was missing from so many"
+            " listings in a row that it counts as delisted, or its exchange symbol was given to another instrument."
+        ),
+    ]
+    first_seen_at: Annotated[EpochMs, Field(description="The first of our syncs that saw it: observed.")]
+    last_seen_at: Annotated[EpochMs, Field(description="The last good sync whose listing had it: observed.")]
 
 
 class Refusal(_Model):
@@ -196,6 +225,9 @@ class Listing(_Model):
     """Exchange symbols whose own base asset field disagrees with their identifier."""
     unknown_words: Mapping[str, int] = Field(default_factory=dict)
     """`field=word` → count, for words of the exchange's enumerations that we do not know."""
+    payload_sha256: str | None = None
+    """Of the answers that it was read from, one after the other; None where it was not fetched."""
+    payload_bytes: int | None = None
 
 
 class IntervalSpec(_Model):

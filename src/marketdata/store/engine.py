@@ -8,13 +8,13 @@ begins with a new one. So does one that finds its pooled connection ended by the
 import asyncio
 import math
 import os
-import select
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from select import POLLHUP, POLLIN, poll
 
 import psycopg
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, event, func, make_url, select
 from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -36,7 +36,15 @@ class Database:
         self._deadline_s = deadline_s
         parsed = driver_url(url)
         timeout_ms = math.ceil(deadline_s * 1000)
-        limits = {"statement_timeout": timeout_ms, "idle_in_transaction_session_timeout": timeout_ms, "timezone": "UTC"}
+        limits = {
+            "statement_timeout": timeout_ms,
+            "idle_in_transaction_session_timeout": timeout_ms,
+            "timezone": "UTC",
+            # a client's machine that is gone without a word holds its locks no longer than that
+            "tcp_keepalives_idle": 10,
+            "tcp_keepalives_interval": 5,
+            "tcp_keepalives_count": 3,
+        }
         options = " ".join(f"-c {name}={value}" for name, value in limits.items())
         given = parsed.query.get("options", "")
         self._engine = create_async_engine(
@@ -67,10 +75,37 @@ class Database:
                 connection = await self._connect(deadline_s)
                 held.push_async_callback(connection.close)
                 driver = (await connection.get_raw_connection()).driver_connection
-                watchdog = asyncio.get_running_loop().call_later(deadline_s, hang_up, driver)
-                held.callback(watchdog.cancel)
+                held.enter_context(_deadline(driver, deadline_s))
                 async with connection.begin():
                     yield connection
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise DatabaseUnavailable(first_words(error)) from error
+
+    @asynccontextmanager
+    async def lock(self, kind: int, name: str) -> AsyncIterator[bool]:
+        """Hold an advisory lock while the block runs, which may take long; gives whether it could be had.
+
+        It belongs to a connection without a transaction, so it ends with the process, however that ends. Raises
+        DatabaseUnavailable.
+        """
+        key = (kind, func.hashtext(name))
+        try:
+            async with AsyncExitStack() as held:
+                connection = await self._connect(self._deadline_s)
+                held.push_async_callback(connection.close)
+                driver = (await connection.get_raw_connection()).driver_connection
+                try:
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
+                    with _deadline(driver, self._deadline_s):
+                        locked = bool(await connection.scalar(select(func.pg_try_advisory_lock(*key))))
+                    yield locked
+                    if locked:
+                        with _deadline(driver, self._deadline_s):
+                            await connection.execute(select(func.pg_advisory_unlock(*key)))
+                except BaseException:
+                    hang_up(driver)  # the lock goes with it
+                    await connection.invalidate()
+                    raise
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise DatabaseUnavailable(first_words(error)) from error
 
@@ -93,10 +128,20 @@ class Database:
 
 def _refuse_ended(connection: AdaptedConnection, *_: object) -> None:
     """Let the pool take another connection if this idle one has something to read: that can only be its end."""
-    poll = select.poll()
-    poll.register(connection.driver_connection.fileno(), select.POLLIN | select.POLLHUP)
-    if poll.poll(0):
+    waiting = poll()
+    waiting.register(connection.driver_connection.fileno(), POLLIN | POLLHUP)
+    if waiting.poll(0):
         raise DisconnectionError
+
+
+@contextmanager
+def _deadline(driver: psycopg.AsyncConnection | None, deadline_s: float) -> Iterator[None]:
+    """Hang up on a connection if the block takes longer."""
+    watchdog = asyncio.get_running_loop().call_later(deadline_s, hang_up, driver)
+    try:
+        yield
+    finally:
+        watchdog.cancel()
 
 
 def hang_up(driver: psycopg.AsyncConnection | None) -> None:

@@ -1,10 +1,10 @@
-"""What became of each sync."""
+"""What became of each sync. Syncs in a row that all came to the same share one record."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,17 +16,6 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SymbolChange(_Model):
-    """What a sync found different about one instrument."""
-
-    symbol: Annotated[str, Field(description="Its canonical name after the sync.")]
-    exchange_symbol: str
-    change: Literal["listed", "delisted", "relisted", "replaced", "changed"]
-    fields: Annotated[
-        Mapping[str, tuple[object, object]], Field(description="Field → value before and after, for those that differ.")
-    ] = Field(default_factory=dict)
-
-
 class Clash(_Model):
     """Two instruments that want one canonical name: who has it, and what the other is called instead."""
 
@@ -34,11 +23,25 @@ class Clash(_Model):
     beside: Annotated[str, Field(description="The name that both want.", examples=["IDOL-USDT-PERP"])]
 
 
+class Shift(_Model):
+    """How a listing differs from the last one that was applied, as exchange symbols; what the guard judges."""
+
+    missing: Annotated[tuple[str, ...], Field(description="Listed then, and not in this one.")] = ()
+    replaced: Annotated[tuple[str, ...], Field(description="Meaning another instrument than then.")] = ()
+    delisted: Annotated[tuple[str, ...], Field(description="Newly said to be delisted.")] = ()
+    unknown: Annotated[tuple[str, ...], Field(description="Newly of a status that is unknown.")] = ()
+    new: Annotated[tuple[str, ...], Field(description="Not listed then.")] = ()
+    unreadable: Annotated[tuple[str, ...], Field(description="Whose row was read then, or not there.")] = ()
+    nameless: Annotated[int, Field(description="More rows than then that cannot be read and have no symbol.")] = 0
+
+
 class SyncReport(_Model):
     """The details of a sync, beside its counts."""
 
-    changes: tuple[SymbolChange, ...] = ()
     refused: Annotated[tuple[Refusal, ...], Field(description="Rows that could not be read, and why.")] = ()
+    missing: Annotated[
+        tuple[str, ...], Field(description="Names of those that the listing lacks and that are not delisted yet.")
+    ] = ()
     clashes: Annotated[tuple[Clash, ...], Field(description="Names that two instruments want.")] = ()
     unclassified: Annotated[
         tuple[str, ...], Field(description="Exchange symbols that look multiplied and are not in our table.")
@@ -49,6 +52,9 @@ class SyncReport(_Model):
     unknown_words: Annotated[
         Mapping[str, int], Field(description="`field=word` → count, for words of the exchange that are new to us.")
     ] = Field(default_factory=dict)
+    quarantined: Annotated[
+        Shift | None, Field(description="Of a quarantined listing: how it differs from the last one that was applied.")
+    ] = None
 
 
 class NewSyncRun(_Model):
@@ -57,9 +63,15 @@ class NewSyncRun(_Model):
     exchange: str
     started_at: EpochMs
     finished_at: EpochMs
+    read_at: Annotated[EpochMs | None, Field(description="When the listing was read; null where there was none.")] = (
+        None
+    )
     outcome: Annotated[
-        Literal["succeeded", "refused", "failed"],
-        Field(description="`refused`: the listing must not be applied; `failed`: there was no usable listing."),
+        Literal["succeeded", "quarantined", "failed"],
+        Field(
+            description="`quarantined`: the listing cannot be trusted and was not applied; `failed`: there was no"
+            " usable listing."
+        ),
     ]
     generation: Annotated[int, Field(description="The exchange's generation after the sync.")]
     listed: Annotated[int, Field(description="Instruments in the listing.")] = 0
@@ -67,24 +79,79 @@ class NewSyncRun(_Model):
     changed: int = 0
     delisted: int = 0
     relisted: int = 0
+    missing: Annotated[
+        int, Field(description="Not in the listing, and not missing for long enough to be delisted.")
+    ] = 0
     refused: int = 0
     clashes: int = 0
     unclassified: int = 0
+    payload_sha256: Annotated[
+        str | None, Field(description="SHA-256 of all answers that make up the listing, one after the other.")
+    ] = None
+    payload_bytes: int | None = None
     report: SyncReport = SyncReport()
+    accepted_run: Annotated[int | None, Field(description="The quarantined run that an operator let through.")] = None
     error_code: Annotated[str | None, Field(description="Why it did not succeed, as a problem code.")] = None
     error_detail: str | None = None
 
 
 class SyncRun(NewSyncRun):
-    """A sync that has ended, as it is stored."""
+    """One sync, or several in a row that all came to the same; the times without `first` are those of the last."""
 
     id: int
+    runs: Annotated[int, Field(description="How many they were.")]
+    first_started_at: EpochMs
+    first_read_at: EpochMs | None
 
 
-async def insert_run(connection: AsyncConnection, run: NewSyncRun) -> int:
-    """Record a sync of a known exchange; returns its id."""
-    stored = await connection.execute(insert(SYNC_RUNS).values(run.model_dump(mode="json")).returning(SYNC_RUNS.c.id))
-    return int(stored.scalar_one())
+_OF_EACH = frozenset({"started_at", "finished_at", "read_at", "payload_sha256", "payload_bytes"})
+"""What differs although two syncs came to the same."""
+
+
+async def record_run(connection: AsyncConnection, run: NewSyncRun) -> SyncRun:
+    """Record a sync of a known exchange, with the one before if that came to the same; gives the record."""
+    row = run.model_dump(mode="json")
+    for last in await list_runs(connection, exchange=ExchangeId(run.exchange), limit=1):
+        if all(value == getattr(last, name) for name, value in run if name not in _OF_EACH):
+            again = {**{name: row[name] for name in _OF_EACH}, "runs": last.runs + 1}
+            await connection.execute(update(SYNC_RUNS).where(SYNC_RUNS.c.id == last.id).values(again))
+            return last.model_copy(update=again)
+    new = {**row, "runs": 1, "first_started_at": run.started_at, "first_read_at": run.read_at}
+    stored = await connection.execute(insert(SYNC_RUNS).values(new).returning(SYNC_RUNS.c.id))
+    return SyncRun.model_validate({**new, "id": stored.scalar_one()})
+
+
+async def get_run(connection: AsyncConnection, run_id: int) -> SyncRun | None:
+    """The run of that id, if there is one."""
+    row = (await connection.execute(select(SYNC_RUNS).where(SYNC_RUNS.c.id == run_id))).mappings().one_or_none()
+    return None if row is None else SyncRun.model_validate(dict(row))
+
+
+async def get_last_applied(connection: AsyncConnection, exchange: ExchangeId) -> SyncRun | None:
+    """The newest sync of `exchange` whose listing was applied."""
+    query = (
+        select(SYNC_RUNS)
+        .where(SYNC_RUNS.c.exchange == exchange, SYNC_RUNS.c.outcome == "succeeded")
+        .order_by(SYNC_RUNS.c.id.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(query)).mappings().one_or_none()
+    return None if row is None else SyncRun.model_validate(dict(row))
+
+
+async def seen_at(connection: AsyncConnection, exchange: ExchangeId, at_ms: int) -> int | None:
+    """The last time until `at_ms` (epoch ms) of which it is kept that a listing of `exchange` was read and applied.
+
+    Of several syncs in a row that came to the same, the first and the last are kept. None: there was none yet.
+    """
+    query = (
+        select(SYNC_RUNS.c.first_read_at, SYNC_RUNS.c.read_at)
+        .where(SYNC_RUNS.c.exchange == exchange, SYNC_RUNS.c.outcome == "succeeded", SYNC_RUNS.c.first_read_at <= at_ms)
+        .order_by(SYNC_RUNS.c.id.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else max(read_at for read_at in row if read_at <= at_ms)
 
 
 async def list_runs(connection: AsyncConnection, *, exchange: ExchangeId | None = None, limit: int) -> list[SyncRun]:

@@ -1,6 +1,6 @@
 """The third step of a sync: what a listing changes about what is stored. Pure; an unchanged listing changes nothing.
 
-No instrument is ever deleted: one that leaves the listing is delisted, one whose identity changes makes way under
+No instrument is ever deleted: one that is missing long enough is delisted, one whose identity changes makes way under
 another name and keeps the former one as an alias, whoever has it next. Among the others every name, former ones
 included, belongs to one instrument.
 """
@@ -8,40 +8,73 @@ included, belongs to one instrument.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
-from typing import Literal
 
-from marketdata.core.models import ExchangeId, Instrument, ListedInstrument, Listing, Status, Symbol
+from marketdata.core.models import (
+    Authority,
+    EventType,
+    ExchangeId,
+    Instrument,
+    ListedInstrument,
+    Listing,
+    Status,
+    Symbol,
+)
 from marketdata.core.naming import assign_names, canonical_spelling, unmarked_name, yymmdd
+from marketdata.store.events import NewEvent
 from marketdata.store.symbols import StoredSymbol
-from marketdata.store.syncs import Clash, SymbolChange
-
-type ChangeKind = Literal["listed", "delisted", "relisted", "replaced", "changed"]
+from marketdata.store.syncs import Clash
+from marketdata.syncer.guard import GuardRules
+from marketdata.syncer.tell import tell_symbols
 
 _NOBODY = "\0"
 """Holds the names of replaced instruments: no exchange symbol has this character."""
 
 
+_LASTING = frozenset({EventType.LISTED, EventType.DELISTED, EventType.RELISTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a listing was read."""
+
+    at_ms: int
+    """Epoch ms, UTC."""
+    listing: int
+    """Its number: the first that is applied is 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a sync has to do, and how it is reported."""
+    """What a sync has to do, and how it is told."""
 
     symbols: list[StoredSymbol]
     """The instruments to write, new and changed ones, whole."""
-    changes: list[SymbolChange]
-    """One for each of them."""
+    events: list[NewEvent]
+    """What changed about them; nothing yet about one that is missing for the first time."""
     clashes: list[Clash]
     """Listed instruments, new or not, that are called otherwise because another one holds their name."""
+    missing: list[str]
+    """The names of those that are not in the listing and not yet delisted."""
 
-    def count(self, *kinds: ChangeKind) -> int:
-        """How many changes are of these kinds."""
-        return sum(change.change in kinds for change in self.changes)
+    def count(self, kind: EventType) -> int:
+        """How many events are of this kind."""
+        return sum(event.type is kind for event in self.events)
+
+    @property
+    def changed(self) -> int:
+        """How many instruments changed that were neither listed, delisted nor relisted."""
+        lasting = {event.symbol for event in self.events if event.type in _LASTING}
+        return len({event.symbol for event in self.events} - lasting)
 
 
-def compare(exchange: ExchangeId, stored: Sequence[StoredSymbol], listing: Listing, now_ms: int) -> Comparison:
-    """What `listing`, read at `now_ms` (epoch ms, UTC), changes about all that was ever stored of `exchange`.
+def compare(
+    exchange: ExchangeId, stored: Sequence[StoredSymbol], listing: Listing, moment: Moment, rules: GuardRules
+) -> Comparison:
+    """What `listing`, read at `moment`, changes about all that was ever stored of `exchange`.
 
     An instrument whose row could not be read is listed all the same: it stays as it was last read.
     """
+    now_ms = moment.at_ms
     listed = {instrument.exchange_symbol: instrument for instrument in listing.instruments}
     present = listed.keys() | {refusal.exchange_symbol for refusal in listing.refused}
     former = [row for row in stored if row.replaced_at is not None]
@@ -57,15 +90,17 @@ def compare(exchange: ExchangeId, stored: Sequence[StoredSymbol], listing: Listi
 
     after: list[StoredSymbol] = list(former)
     after += [_replaced(row, _take(_dated(row, now_ms), None, held), now_ms) for row in leaving]
-    after += [_gone(row, now_ms) for one, row in staying.items() if one not in present]
+    after += [_gone(row, moment, rules) for one, row in staying.items() if one not in present]
     for one, instrument in listed.items():
         row = staying.get(one) or _unseen(exchange, instrument, names[one], now_ms)
         after.append(_seen(row, instrument, names[one], now_ms))
 
     before = {row.row_id: row for row in stored}
     written = [row for row in after if row != before.get(row.row_id)]
-    changes = [_change(before.get(row.row_id), row) for row in written]
-    return Comparison(written, sorted(changes, key=lambda change: change.symbol), clashes)
+    events = tell_symbols((before.get(row.row_id), row) for row in written)
+    gone = [row.symbol for row in after if row.missing_since is not None]
+    missing = sorted(symbol.symbol for symbol in gone if symbol.status is not Status.DELISTED)
+    return Comparison(written, events, clashes, missing)
 
 
 def _is_replaced(row: StoredSymbol, listed: Mapping[str, ListedInstrument]) -> bool:
@@ -98,6 +133,7 @@ def _unseen(exchange: ExchangeId, instrument: ListedInstrument, name: str, now_m
         symbol=name,
         aliases=(),
         delisted_at=None,
+        delisted_at_source=None,
         first_seen_at=now_ms,
         last_seen_at=now_ms,
     )
@@ -106,25 +142,46 @@ def _unseen(exchange: ExchangeId, instrument: ListedInstrument, name: str, now_m
 
 def _seen(row: StoredSymbol, instrument: ListedInstrument, name: str, now_ms: int) -> StoredSymbol:
     """An instrument as the listing shows it now; an exchange that lists it as delisted says so itself."""
-    is_delisted = instrument.status is Status.DELISTED
     facts = {fact: getattr(instrument, fact) for fact in Instrument.model_fields}
-    delisted_at = row.symbol.delisted_at or now_ms
-    symbol = row.symbol.model_copy(update={**facts, "delisted_at": delisted_at if is_delisted else None})
-    return replace(row, symbol=_renamed(symbol, name), base=canonical_spelling(instrument.base), listed=True)
+    if instrument.status is not Status.DELISTED:
+        facts |= {"delisted_at": None, "delisted_at_source": None}
+    elif row.symbol.delisted_at is None:
+        facts |= {"delisted_at": now_ms, "delisted_at_source": Authority.EXCHANGE}
+    return replace(
+        row,
+        symbol=_renamed(row.symbol.model_copy(update=facts), name),
+        base=canonical_spelling(instrument.base),
+        listed=True,
+        missing_since=None,
+        missing_since_listing=None,
+    )
 
 
-def _gone(row: StoredSymbol, now_ms: int) -> StoredSymbol:
-    """An instrument that is not in the listing."""
-    if not row.listed:
+def _gone(row: StoredSymbol, moment: Moment, rules: GuardRules) -> StoredSymbol:
+    """An instrument that is not in the listing: once is no delisting."""
+    since_ms, since_listing = row.missing_since, row.missing_since_listing
+    if since_ms is None or since_listing is None:
+        since_ms, since_listing = moment.at_ms, moment.listing
+        row = replace(row, listed=False, missing_since=since_ms, missing_since_listing=since_listing)
+    listings = moment.listing - since_listing + 1
+    if listings < rules.delist_after_listings or moment.at_ms - since_ms < rules.delist_after * 1000:
         return row
-    update = {"status": Status.DELISTED, "delisted_at": row.symbol.delisted_at or now_ms}
-    return replace(row, symbol=row.symbol.model_copy(update=update), listed=False)
+    return replace(row, symbol=_delisted(row.symbol, since_ms))
 
 
 def _replaced(row: StoredSymbol, name: str, now_ms: int) -> StoredSymbol:
     """An instrument whose exchange symbol now means another one."""
-    gone = _gone(row, now_ms)
-    return replace(gone, symbol=_renamed(gone.symbol, name), replaced_at=now_ms)
+    since_ms = row.missing_since or now_ms
+    symbol = _renamed(_delisted(row.symbol, since_ms), name)
+    return replace(row, symbol=symbol, listed=False, missing_since=None, missing_since_listing=None, replaced_at=now_ms)
+
+
+def _delisted(symbol: Symbol, since_ms: int) -> Symbol:
+    """The instrument delisted for what we saw, if it is not already."""
+    if symbol.delisted_at is not None:
+        return symbol
+    update = {"status": Status.DELISTED, "delisted_at": since_ms, "delisted_at_source": Authority.OBSERVED}
+    return symbol.model_copy(update=update)
 
 
 def _renamed(symbol: Symbol, name: str) -> Symbol:
@@ -133,25 +190,3 @@ def _renamed(symbol: Symbol, name: str) -> Symbol:
         return symbol
     aliases = (*(alias for alias in symbol.aliases if alias != name), symbol.symbol)
     return symbol.model_copy(update={"id": f"{symbol.exchange}:{name}", "symbol": name, "aliases": aliases})
-
-
-def _change(before: StoredSymbol | None, after: StoredSymbol) -> SymbolChange:
-    """How the report tells it."""
-    fields: dict[str, tuple[object, object]] = {}
-    kind: ChangeKind = "changed"
-    if before is None:
-        kind = "listed"
-    else:
-        old, new = before.symbol.model_dump(mode="json"), after.symbol.model_dump(mode="json")
-        fields = {name: (old[name], new[name]) for name in new if name != "id" and old[name] != new[name]}
-        beside = ((name, getattr(before, name), getattr(after, name)) for name in ("base", "listed"))
-        fields |= {name: (old, new) for name, old, new in beside if old != new}
-        if before.replaced_at != after.replaced_at:
-            kind = "replaced"
-        elif before.symbol.delisted_at is None and after.symbol.delisted_at is not None:
-            kind = "delisted"
-        elif before.symbol.delisted_at is not None and after.symbol.delisted_at is None:
-            kind = "relisted"
-    return SymbolChange(
-        symbol=after.symbol.symbol, exchange_symbol=after.symbol.exchange_symbol, change=kind, fields=fields
-    )

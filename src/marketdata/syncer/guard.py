@@ -1,15 +1,120 @@
-"""The fourth step of a sync: a listing that must not be applied is refused as a whole, and nothing changes."""
+"""The fourth step of a sync: a listing that cannot be trusted is quarantined as a whole, and nothing changes.
 
-from marketdata.core.errors import SyncRefused
-from marketdata.core.models import Listing
+It is judged by how it differs from the last listing that was applied, instrument by instrument, not by how long it is:
+as many new names as are missing are no better than a short listing. What an operator has accepted is not held against
+it.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from marketdata.core.errors import ListingQuarantined
+from marketdata.core.models import Listing, Status
+from marketdata.store.symbols import StoredSymbol
+from marketdata.store.syncs import Shift, SyncRun
+
+_Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def guard(listing: Listing) -> None:
-    """Return if `listing` may be applied. Raises SyncRefused: no exchange lists nothing at all."""
+class GuardRules(BaseModel):
+    """What makes a listing untrustworthy, and an instrument that is missing delisted. A share of 0.2 is a fifth."""
+
+    model_config = ConfigDict(frozen=True)
+
+    guard_lost: Annotated[
+        _Share,
+        Field(
+            description="A listing is quarantined when more than this share of the instruments listed before is lost:"
+            " missing, another instrument, newly delisted or of unknown status."
+        ),
+    ] = 0.2
+    guard_new: Annotated[
+        _Share, Field(description="A listing is quarantined when it has this share of new instruments, or more.")
+    ] = 0.5
+    guard_unreadable: Annotated[
+        _Share,
+        Field(description="A listing is quarantined when more than this share of its rows can no longer be read."),
+    ] = 0.01
+    guard_floor: Annotated[
+        int, Field(ge=0, description="So few lost, new or unreadable ones never quarantine a listing: small exchanges.")
+    ] = 5
+    delist_after_listings: Annotated[
+        int, Field(ge=1, description="An instrument counts as delisted when so many listings in a row do not have it …")
+    ] = 3
+    delist_after: Annotated[
+        float,
+        Field(
+            ge=0, le=31_536_000, allow_inf_nan=False, description="… and so many seconds have passed since the first."
+        ),
+    ] = 1800
+
+
+def find_shift(stored: Sequence[StoredSymbol], listing: Listing, last: SyncRun | None) -> Shift:
+    """How `listing` differs from the one that `last` applied, which left `stored`; None: there was none."""
+    before = {row.symbol.exchange_symbol: row for row in stored if row.listed and row.replaced_at is None}
+    listed = {instrument.exchange_symbol: instrument for instrument in listing.instruments}
+    unreadable = [refusal.exchange_symbol for refusal in listing.refused]
+    unreadable_before = [] if last is None else [refusal.exchange_symbol for refusal in last.report.refused]
+    both = [(listed[one], row) for one, row in before.items() if one in listed]
+
+    def turned(status: Status) -> list[str]:
+        return [one.exchange_symbol for one, row in both if one.status is status is not row.symbol.status]
+
+    return Shift(
+        missing=_sorted(before.keys() - listed.keys() - set(unreadable)),
+        replaced=_sorted([one.exchange_symbol for one, row in both if one.identity != row.identity]),
+        delisted=_sorted(turned(Status.DELISTED)),
+        unknown=_sorted(turned(Status.UNKNOWN)),
+        new=_sorted(listed.keys() - before.keys()),
+        unreadable=_sorted({name for name in unreadable if name is not None} - set(unreadable_before)),
+        nameless=max(0, unreadable.count(None) - unreadable_before.count(None)),
+    )
+
+
+def guard(listing: Listing, stored: Sequence[StoredSymbol], shift: Shift, rules: GuardRules, accepted: Shift) -> None:
+    """Return if `listing` may be applied to `stored`, else raise ListingQuarantined.
+
+    `shift`: how it differs from the last one; `accepted`: what of that an operator has let through.
+    """
+    rows = len(listing.instruments) + len(listing.refused)
     if not listing.instruments:
-        rows = len(listing.refused)
-        raise SyncRefused(
-            f"none of the listing's {rows} rows could be read, the first because: {listing.refused[0].reason}"
+        reason = listing.refused[0].reason if listing.refused else ""
+        raise ListingQuarantined(
+            f"none of the listing's {rows} rows could be read, the first because: {reason}"
             if rows
             else "the listing is empty"
         )
+    before = sum(row.listed and row.replaced_at is None for row in stored)
+    lost = _lost(shift) - _lost(accepted)
+    new = len(set(shift.new) - set(accepted.new))
+    unreadable = len(set(shift.unreadable) - set(accepted.unreadable)) + max(0, shift.nameless - accepted.nameless)
+    reasons = []
+    if len(lost) > max(rules.guard_floor, rules.guard_lost * before):
+        reasons.append(f"{len(lost)} of {before} instruments are lost ({_told(shift)})")
+    if before and new > rules.guard_floor and new >= rules.guard_new * before:
+        reasons.append(f"{new} instruments are new beside {before}")
+    if unreadable > max(rules.guard_floor, rules.guard_unreadable * rows):
+        reasons.append(f"{unreadable} of {rows} rows can no longer be read")
+    if reasons:
+        raise ListingQuarantined("; ".join(reasons))
+
+
+def _lost(shift: Shift) -> set[str]:
+    return {*shift.missing, *shift.replaced, *shift.delisted, *shift.unknown}
+
+
+def _told(shift: Shift) -> str:
+    """How they are lost."""
+    kinds = {
+        "missing": shift.missing,
+        "another instrument": shift.replaced,
+        "now delisted": shift.delisted,
+        "now of unknown status": shift.unknown,
+    }
+    return ", ".join(f"{len(symbols)} {kind}" for kind, symbols in kinds.items() if symbols)
+
+
+def _sorted(names: Collection[str]) -> tuple[str, ...]:
+    return tuple(sorted(names))

@@ -14,6 +14,7 @@ from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.settings import ExchangeSettings
 from marketdata.store.budgets import open_budgets
 from marketdata.store.engine import Database
+from marketdata.syncer.guard import GuardRules
 from marketdata.syncer.loop import keep_syncing
 
 _DEADLINE_S = 20.0
@@ -44,11 +45,18 @@ async def open_syncer(database_url: str, settings: ExchangeSettings, clock: Cloc
         await database.dispose()
 
 
-async def serve(database_url: str, settings: ExchangeSettings, clock: Clock) -> None:
+async def serve(database_url: str, settings: ExchangeSettings, rules: GuardRules, clock: Clock) -> None:
     """Sync until SIGINT or SIGTERM; a sync under way is then undone as a whole."""
     async with open_syncer(database_url, settings, clock) as syncer:
         syncing = asyncio.create_task(
-            keep_syncing(syncer.database, syncer.fetchers, clock, settings.sync_interval, random.Random())  # noqa: S311
+            keep_syncing(
+                syncer.database,
+                syncer.fetchers,
+                clock,
+                settings.sync_interval,
+                random.Random(),  # noqa: S311 - for jitter
+                rules,
+            )
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, syncing.cancel)

@@ -27,12 +27,14 @@ def validate(listing: Listing) -> Listing:
             kept.append(instrument)
         else:
             refused.append(Refusal(exchange_symbol=instrument.exchange_symbol, reason=fault))
-    return Listing(
-        instruments=tuple(kept),
-        refused=tuple(_printable_refusal(refusal) for refusal in refused),
-        unclassified=tuple(map(_printable, listing.unclassified)),
-        base_mismatches=tuple(map(_printable, listing.base_mismatches)),
-        unknown_words={_printable(word): number for word, number in listing.unknown_words.items()},
+    return listing.model_copy(
+        update={
+            "instruments": tuple(kept),
+            "refused": tuple(_printable_refusal(refusal) for refusal in refused),
+            "unclassified": tuple(map(_printable, listing.unclassified)),
+            "base_mismatches": tuple(map(_printable, listing.base_mismatches)),
+            "unknown_words": {_printable(word): number for word, number in listing.unknown_words.items()},
+        }
     )
 
 

@@ -12,6 +12,7 @@ from marketdata.simulator.controls import Controls
 from marketdata.simulator.faults import Faults
 from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.truth import truth
+from marketdata.store.events import list_changes
 from marketdata.store.syncs import NewSyncRun
 from marketdata.syncer.sync import sync_exchange
 from tests.conftest import Postgres
@@ -47,11 +48,13 @@ async def test_8_a_contract_that_settles_keeps_its_candles_while_they_are_served
         for after_ms in (HOUR_MS // 2, 3 * HOUR_MS // 2, DAY_MS):
             clock.set(ENDS_MS + after_ms)
             run = await sync_binance(platform)
-            (change,) = [one for one in run.report.changes if one.exchange_symbol == SYMBOL]
-            assert change.change == "changed"
-            statuses.append(change.fields["status"])
+            async with platform.database.transaction() as connection:
+                changes = await list_changes(connection, BINANCE, clock.now_ms())
+            change = next(one for one in changes if one.exchange_symbol == SYMBOL)
+            assert (change.type, change.generation) == ("status_changed", run.generation)
+            statuses.append((change.old, change.new))
             symbol = await platform.read(f"/v1/symbols/binance_futures/{NAME}")
-            assert symbol["status"] == change.fields["status"][1]
+            assert symbol["status"] == change.new
             document = await platform.read(path, **asked)
             assert values(document["data"]) == columns(
                 truth(sources, BINANCE, SYMBOL, Interval.MIN_1, asked["start"], asked["end"], clock.now_ms())

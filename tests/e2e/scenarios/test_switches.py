@@ -243,5 +243,5 @@ async def test_a_listing_most_of_which_is_settling_is_a_listing(postgres: Postgr
             assert values(rows) == columns(due)
             assert all(one["close_time"] == two["open_time"] for one, two in pairwise(rows))
         again = await sync_exchange(platform.database, platform.fetchers[binance], clock)
-        assert (again.outcome, again.report.changes) == ("succeeded", ())
+        assert (again.outcome, again.generation) == ("succeeded", run.generation)
     postgres.drop_database(url)

@@ -143,7 +143,7 @@ async def _source(fetcher: Fetcher) -> Source | None:
 
 def _condition(freshness: Freshness, last_run: SyncRun | None, *, is_mixed: bool) -> Condition:
     """`is_mixed`: the exchange is another than the one whose instruments are held."""
-    if last_run is not None and last_run.outcome == "refused":
+    if last_run is not None and last_run.outcome == "quarantined":
         return "quarantined"
     if last_run is not None and last_run.outcome == "failed":
         return "unreachable" if last_run.error_code in _UNREACHABLE else "degraded"

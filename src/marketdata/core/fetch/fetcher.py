@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 import httpx2
@@ -96,7 +97,10 @@ class Fetcher:
                 bodies.append(await self._ask(request, self._strict))
                 request = requests.send(bodies[-1])
         except StopIteration:
-            return self.adapter.parse_listing(bodies, known)
+            payload = b"".join(bodies)
+            listing = self.adapter.parse_listing(bodies, known)
+            update = {"payload_sha256": sha256(payload).hexdigest(), "payload_bytes": len(payload)}
+            return listing.model_copy(update=update)
 
     async def candles(self, query: CandleQuery, now_ms: int) -> tuple[list[Candle], list[Candle]]:
         """One call's candles, checked, oldest first: all that came, and those of them inside the asked range.
