@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 
+import psycopg
 import pytest
 
 from marketdata.api.app import create_app
@@ -10,7 +11,7 @@ from marketdata.core.clock import SystemClock
 from marketdata.core.errors import DatabaseUnavailable
 from marketdata.core.models import ExchangeId, Source
 from marketdata.store.engine import Database
-from marketdata.store.exchanges import record_sync
+from marketdata.store.exchanges import record_sync, tell_synced
 from marketdata.store.symbols import StoredSymbol, list_stored, upsert_symbols
 from tests.api.conftest import NOW_MS, SYMBOLS, Api, make_symbol, problem, store_symbols
 
@@ -142,17 +143,45 @@ async def test_without_the_database_what_is_held_is_served_on(
     assert (await api.http.get("/health/ready")).json()["database"] == "ok"
 
 
+@pytest.mark.parametrize("is_told", [True, False])
 async def test_a_running_application_follows_the_database(
-    empty_api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
+    empty_api: Api, database: Database, monkeypatch: pytest.MonkeyPatch, *, is_told: bool
 ) -> None:
-    monkeypatch.setattr("marketdata.api.services.POLL_S", 0.02)
+    """It takes a sync over when it is told of it; if the telling is lost, when it next looks."""
+    monkeypatch.setattr("marketdata.api.services.LOOK_S", 600 if is_told else 0.02)
     app = create_app(database, empty_api.services.fetchers, SystemClock(), empty_api.services.settings)
     services: Services = app.state.services
-    async with app.router.lifespan_context(app):
+    async with app.router.lifespan_context(app), asyncio.timeout(30):
         assert not services.catalogue.is_ready
         await store_symbols(database, SYMBOLS, NOW_MS)
-        for _ in range(250):
-            if len(services.catalogue.snapshot.instruments) == 3:
-                break
+        while len(services.catalogue.snapshot.instruments) < 3:
+            if is_told:
+                async with database.transaction() as connection:
+                    await tell_synced(connection, COINBASE)
             await asyncio.sleep(0.02)
-        assert services.catalogue.is_ready
+
+
+async def test_it_listens_again_after_its_connection_was_lost(
+    api: Api, database: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketdata.api.services.LOOK_S", 600)
+    monkeypatch.setattr("marketdata.api.services.RETRY_S", 0.02)
+    app = create_app(database, api.services.fetchers, SystemClock(), api.services.settings)
+    services: Services = app.state.services
+    async with app.router.lifespan_context(app), asyncio.timeout(30):
+        while not await end_listeners(postgres_url):
+            await asyncio.sleep(0.02)
+        async with database.transaction() as connection:
+            await record_sync(connection, COINBASE, NOW_MS + 5, changed=True)
+        while services.catalogue.snapshot.states[COINBASE].last_synced_at != NOW_MS + 5:
+            await asyncio.sleep(0.02)
+
+
+async def end_listeners(url: str) -> int:
+    """End the connections that listen for syncs; how many they were."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        ended = await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE query = 'LISTEN marketdata_syncs' AND datname = current_database()"
+        )
+        return len(await ended.fetchall())

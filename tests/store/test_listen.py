@@ -31,10 +31,12 @@ async def test_what_was_told_between_two_waits_is_not_lost(postgres_url: str) ->
 
 
 async def test_those_who_listen_are_counted_while_their_connections_stand(postgres_url: str) -> None:
-    async with listen(postgres_url, "news", connect_s=5, deadline_s=5) as one:
+    async with listen(postgres_url, "news", connect_s=5, deadline_s=5, is_counted=True) as one:
         assert await one.count() == 1
-        async with listen(postgres_url, "other_news", connect_s=5, deadline_s=5) as other:
+        async with listen(postgres_url, "other_news", connect_s=5, deadline_s=5, is_counted=True) as other:
             assert [await one.count(), await other.count()] == [2, 2]
+            async with listen(postgres_url, "news", connect_s=5, deadline_s=5):
+                assert await one.count() == 2
         async with asyncio.timeout(20):
             while await one.count() != 1:
                 await asyncio.sleep(0.01)

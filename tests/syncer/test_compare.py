@@ -123,6 +123,70 @@ def test_what_leaves_is_delisted_and_what_returns_is_relisted(store: Store) -> N
     assert row.symbol.first_seen_at == NEW_YEAR_MS
 
 
+def test_one_missing_listing_is_no_delisting(store: Store) -> None:
+    patient, eth = Store(delist_after_listings=3), instrument("ETHUSDT", base="ETH")
+    patient.sync(instrument(), eth)
+    for number in range(2):
+        gone = patient.sync(eth)
+        assert (gone.events, gone.missing, len(gone.symbols)) == ([], ["BTC-USDT-PERP"], number == 0)
+        row = patient["BTC-USDT-PERP"]
+        assert (row.symbol.status, row.symbol.delisted_at, row.listed) == (Status.TRADING, None, False)
+        assert (row.symbol.last_seen_at, row.missing_since) == (NEW_YEAR_MS, NEW_YEAR_MS + DAY_MS)
+    back = patient.sync(instrument(), eth)
+    assert (back.events, back.missing, [row.missing_since for row in back.symbols]) == ([], [], [None])
+    for _ in range(2):
+        assert patient.sync(eth).events == [], "three in a row, and not three at any time"
+    gone = patient.sync(eth)
+    assert (kinds(gone), gone.missing) == ({"BTC-USDT-PERP": "delisted"}, [])
+    symbol = patient["BTC-USDT-PERP"].symbol
+    assert (symbol.delisted_at, symbol.delisted_at_source) == (NEW_YEAR_MS + 4 * DAY_MS, "observed")
+    assert symbol.last_seen_at == NEW_YEAR_MS + 3 * DAY_MS
+    assert patient.sync(eth).symbols == []
+    assert kinds(patient.sync(instrument(), eth)) == {"BTC-USDT-PERP": "relisted"}
+    assert patient["BTC-USDT-PERP"].symbol.delisted_at_source is None
+
+
+def test_three_missing_listings_in_less_than_half_an_hour_are_no_delisting() -> None:
+    listing = Listing(instruments=(instrument("ETHUSDT", base="ETH"),))
+    both = Listing(instruments=(instrument(), instrument("ETHUSDT", base="ETH")))
+    first = compare(EXCHANGE, [], both, Moment(0, 1), GuardRules()).symbols
+    rows = {row.symbol.symbol: replace(row, row_id=number) for number, row in enumerate(first)}
+    half_an_hour_ms = 30 * 60_000
+    for number, at_ms, is_delisted in (
+        (2, 1000, False),
+        (3, 2000, False),
+        (4, 3000, False),
+        (5, half_an_hour_ms + 999, False),
+        (6, half_an_hour_ms + 1000, True),
+    ):
+        found = compare(EXCHANGE, list(rows.values()), listing, Moment(at_ms, number), GuardRules())
+        rows |= {row.symbol.symbol: row for row in found.symbols}
+        assert [event.type for event in found.events] == ["delisted"] * is_delisted
+    assert rows["BTC-USDT-PERP"].symbol.delisted_at == 1000
+
+
+def test_who_says_that_it_is_delisted_is_kept(store: Store) -> None:
+    eth = instrument("ETHUSDT", base="ETH")
+    store.sync(instrument(status=Status.DELISTED), eth)
+    assert store["BTC-USDT-PERP"].symbol.delisted_at_source == "exchange"
+    store.sync(eth)
+    assert store["BTC-USDT-PERP"].symbol.delisted_at_source == "exchange"
+    store.sync(instrument(identity="second"), eth)
+    assert store["BTC-USDT-PERP~260104"].symbol.delisted_at_source == "exchange"
+    store.sync(instrument(identity="third"), eth)
+    assert store["BTC-USDT-PERP~260105"].symbol.delisted_at_source == "observed"
+
+
+def test_names_are_given_up_in_the_feed_before_they_are_taken(store: Store) -> None:
+    told = store.sync(instrument(identity="second"), instrument("AAVEUSDT", base="AAVE"), instrument("ETHUSDT", "ETH"))
+    assert [(one.type, one.symbol, one.old, one.new) for one in told.events] == [
+        ("field_changed", "BTC-USDT-PERP~260102", "BTC-USDT-PERP", "BTC-USDT-PERP~260102"),
+        ("delisted", "BTC-USDT-PERP~260102", "trading", "delisted"),
+        ("listed", "AAVE-USDT-PERP", None, "trading"),
+        ("listed", "BTC-USDT-PERP", None, "trading"),
+    ]
+
+
 def test_one_whose_row_could_not_be_read_is_still_listed_and_stays_as_it_was(store: Store) -> None:
     before = store["BTC-USDT-PERP"]
     unread = Refusal(exchange_symbol="BTCUSDT", reason="it has no PRICE_FILTER with a tickSize")

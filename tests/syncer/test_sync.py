@@ -101,12 +101,12 @@ async def test_an_unchanged_listing_costs_a_handful_of_statements_and_writes_no_
         fetcher = Fetcher(get_adapter("coinbase"), client, clock, exchange.url)
         with statements(database) as sent:
             first = await sync_exchange(database, fetcher, clock)
-        assert (first.added, len(sent)) == (2000, 23), sent
+        assert (first.added, len(sent)) == (2000, 24), sent
         before = row_versions(postgres_url)
         clock.advance(HOUR_MS)
         with statements(database) as sent:
             second = await sync_exchange(database, fetcher, clock)
-    assert len(sent) == 15, sent
+    assert len(sent) == 16, sent
     assert row_versions(postgres_url) == before
     assert (second.outcome, second.generation, second.added, second.changed) == ("succeeded", 1, 0, 0)
     assert (await state(database)).last_synced_at == NOW_MS + HOUR_MS

@@ -172,7 +172,7 @@ class Catalogue:
 
     async def refresh(self, database: Database) -> None:
         """Look whether anything is new and read it whole. Raises DatabaseUnavailable, keeping what is held."""
-        async with database.transaction() as connection:
+        async with database.transaction(of_one_instant=True) as connection:
             states = {
                 state.exchange: state for state in await list_exchanges(connection) if state.exchange in self.exchanges
             }

@@ -13,13 +13,20 @@ from marketdata.core.errors import DatabaseUnavailable
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import ExchangeId
 from marketdata.store.engine import Database
+from marketdata.store.exchanges import SYNCS_CHANNEL
 from marketdata.store.keys import ensure_key, list_keys
+from marketdata.store.listen import listen
 from marketdata.store.syncs import SyncRun
 
 logger = logging.getLogger(__name__)
 
-POLL_S: Final = 2.0
-"""How long news in the database may go unnoticed."""
+LOOK_S: Final = 5.0
+"""How long news in the database may go unnoticed of which nothing was told, or of which the telling was lost."""
+
+RETRY_S: Final = 1.0
+"""How long until the database is listened to again after it was away."""
+
+_LISTEN_DEADLINE_S: Final = 5.0
 
 SOURCE_AGE_S: Final = 5.0
 """How long an answer of a simulator about whose data it serves is believed."""
@@ -80,14 +87,26 @@ class Services:
             self.database_is_up = True
 
     async def keep_refreshing(self) -> None:
-        """Refresh for ever; news arrive within POLL_S."""
+        """Refresh for ever: at once when a sync tells that it has ended, and now and then in any case."""
         while True:
-            await self.clock.sleep(POLL_S)
             try:
-                await self.refresh()
+                await self._follow()
             except Exception:
-                # a defect must not end the polling: what is held is served on, and the next look may succeed
+                # a defect must not end the following: what is held is served on, and the next look may succeed
                 logger.exception("defect while refreshing from the database")
+            await self.clock.sleep(RETRY_S)
+
+    async def _follow(self) -> None:
+        """Refresh as long as the database can be listened to."""
+        try:
+            async with listen(
+                self.database.url, SYNCS_CHANNEL, connect_s=_LISTEN_DEADLINE_S, deadline_s=_LISTEN_DEADLINE_S
+            ) as listener:
+                while True:
+                    await self.refresh()
+                    await listener.wait(LOOK_S)
+        except DatabaseUnavailable:
+            await self.refresh()  # it can be away for listeners alone
 
     async def ensure_keys(self) -> None:
         """Make sure that tokens can be issued, also right after a start without the database.

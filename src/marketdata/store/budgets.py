@@ -136,7 +136,9 @@ class SharedBudgets:
         while True:
             began = self._clock.monotonic()
             try:
-                async with listen(url, _CHANNEL, connect_s=_CONNECT_S, deadline_s=_DEADLINE_S) as listener:
+                async with listen(
+                    url, _CHANNEL, connect_s=_CONNECT_S, deadline_s=_DEADLINE_S, is_counted=True
+                ) as listener:
                     while True:
                         await self._look(listener)
                         failures = 0

@@ -33,6 +33,7 @@ class Database:
 
     def __init__(self, url: str, *, deadline_s: float = 5.0, pool_size: int = 10) -> None:
         """`deadline_s`: the most that connecting may take, and then a whole transaction."""
+        self.url = url
         self._deadline_s = deadline_s
         parsed = driver_url(url)
         timeout_ms = math.ceil(deadline_s * 1000)
@@ -62,8 +63,12 @@ class Database:
         event.listen(self._engine.sync_engine, "checkout", _refuse_ended)
 
     @asynccontextmanager
-    async def transaction(self, deadline_s: float | None = None) -> AsyncIterator[AsyncConnection]:
+    async def transaction(
+        self, deadline_s: float | None = None, *, of_one_instant: bool = False
+    ) -> AsyncIterator[AsyncConnection]:
         """A connection within a transaction that commits at the end and rolls back on an error.
+
+        `of_one_instant`: nothing is written in it, and all that is read is as it was at its beginning.
 
         Keep it short: the deadline (`deadline_s`: a shorter one) counts for all of it, so nothing but the database is
         waited for inside. Raises DatabaseUnavailable when the database cannot be reached, does not answer in time, or
@@ -77,6 +82,8 @@ class Database:
                 driver = (await connection.get_raw_connection()).driver_connection
                 held.enter_context(_deadline(driver, deadline_s))
                 async with connection.begin():
+                    if of_one_instant:
+                        await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                     yield connection
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise DatabaseUnavailable(first_words(error)) from error

@@ -20,7 +20,7 @@ _LISTENERS = """
 
 
 class Listener:
-    """Listens on a channel, and is counted as present while its connection stands."""
+    """Listens on a channel; if it is counted, as present while its connection stands."""
 
     def __init__(self, connection: psycopg.AsyncConnection, deadline_s: float) -> None:
         """`deadline_s`: the most that an answer may take."""
@@ -36,7 +36,7 @@ class Listener:
             raise _away(error) from error
 
     async def count(self) -> int:
-        """How many listen, this one included. Raises DatabaseUnavailable when the answer does not come in time."""
+        """How many are counted, this one included. Raises DatabaseUnavailable when the answer does not come in time."""
         row = await (await self.ask(_LISTENERS, _PRESENCE_LOCK)).fetchone()
         return 1 if row is None else max(1, int(row[0]))
 
@@ -52,8 +52,13 @@ class Listener:
 
 
 @asynccontextmanager
-async def listen(url: str, channel: LiteralString, *, connect_s: float, deadline_s: float) -> AsyncIterator[Listener]:
-    """A listener on `channel`; `connect_s`: the most that connecting may take. Raises DatabaseUnavailable."""
+async def listen(
+    url: str, channel: LiteralString, *, connect_s: float, deadline_s: float, is_counted: bool = False
+) -> AsyncIterator[Listener]:
+    """A listener on `channel`, which is among those that are counted if `is_counted`.
+
+    `connect_s`: the most that connecting may take. Raises DatabaseUnavailable.
+    """
     plain = url.replace("postgresql+psycopg://", "postgresql://", 1)
     try:
         async with asyncio.timeout(connect_s):
@@ -64,7 +69,8 @@ async def listen(url: str, channel: LiteralString, *, connect_s: float, deadline
         raise _away(error) from error
     try:
         listener = Listener(connection, deadline_s)
-        await listener.ask("SELECT pg_advisory_lock_shared(%s, 0)", _PRESENCE_LOCK)
+        if is_counted:
+            await listener.ask("SELECT pg_advisory_lock_shared(%s, 0)", _PRESENCE_LOCK)
         await listener.ask(f"LISTEN {channel}")
         yield listener
     finally:

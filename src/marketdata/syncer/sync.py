@@ -125,8 +125,7 @@ async def get_quarantined(database: Database, run_id: int) -> SyncRun:
 
 async def read_basis(database: Database, exchange: ExchangeId) -> Basis:
     """What is stored of the exchange. Raises DatabaseUnavailable."""
-    async with database.transaction() as connection:
-        # in this order: a sync that is applied between the first and the others is then seen when this one is
+    async with database.transaction(of_one_instant=True) as connection:
         states = {state.exchange: state for state in await list_exchanges(connection)}
         return Basis(
             states.get(exchange),
@@ -140,7 +139,8 @@ async def read_basis(database: Database, exchange: ExchangeId) -> Basis:
 async def fetch(fetcher: Fetcher, clock: Clock, basis: Basis) -> Fetched:
     """Ask the exchange for its whole catalogue; what cannot be kept of it is refused by name.
 
-    Raises UpstreamError, and SourceMismatch when it is not the exchange that the database is of. Each listing counts as read later than the one before, also when the clock was set back.
+    Raises UpstreamError, and SourceMismatch when it is not the exchange that the database is of. Each listing counts as
+    read later than the one before, also when the clock was set back.
     """
     known = {row.symbol.exchange_symbol: row.symbol.kind for row in basis.stored if row.replaced_at is None}
     before = await fetcher.source()

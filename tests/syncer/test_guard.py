@@ -1,0 +1,173 @@
+"""What is not believed, at its very borders, and what an operator's word changes about it."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from marketdata.core.errors import ListingQuarantined
+from marketdata.core.models import ExchangeId, ListedInstrument, Listing, Refusal, Status
+from marketdata.store.symbols import StoredSymbol
+from marketdata.store.syncs import Shift, SyncReport, SyncRun
+from marketdata.syncer.compare import Moment, compare
+from marketdata.syncer.guard import GuardRules, find_shift, guard
+from tests.listings import instrument
+
+EXCHANGE = ExchangeId("somewhere")
+RULES = GuardRules()
+
+
+def instruments(numbers: Iterable[int], status: Status = Status.TRADING, identity: str = "") -> list[ListedInstrument]:
+    return [
+        instrument(f"C{number}USDT", base=f"C{number}", status=status, identity=identity and f"{identity}{number}")
+        for number in numbers
+    ]
+
+
+def unreadable(numbers: Iterable[int]) -> tuple[Refusal, ...]:
+    return tuple(Refusal(exchange_symbol=f"C{number}USDT", reason="it has no tickSize") for number in numbers)
+
+
+def stored(count: int) -> list[StoredSymbol]:
+    listing = Listing(instruments=tuple(instruments(range(count))))
+    return compare(EXCHANGE, [], listing, Moment(1, 1), RULES).symbols
+
+
+def applied(*refused: Refusal) -> SyncRun:
+    return SyncRun(
+        id=1,
+        runs=1,
+        exchange=EXCHANGE,
+        first_started_at=1,
+        started_at=1,
+        finished_at=1,
+        first_read_at=1,
+        read_at=1,
+        outcome="succeeded",
+        generation=1,
+        report=SyncReport(refused=refused),
+    )
+
+
+def judge(
+    before: int,
+    listed: list[ListedInstrument],
+    refused: tuple[Refusal, ...] = (),
+    *,
+    last: SyncRun | None = None,
+    rules: GuardRules = RULES,
+    accepted: Shift | None = None,
+) -> str:
+    """Why the listing is not believed; empty if it is."""
+    listing, rows = Listing(instruments=tuple(listed), refused=refused), stored(before)
+    try:
+        guard(listing, rows, find_shift(rows, listing, last), rules, accepted or Shift())
+    except ListingQuarantined as error:
+        return error.reason
+    return ""
+
+
+def with_changed(before: int, changed: list[ListedInstrument]) -> list[ListedInstrument]:
+    """The listing of `before` with some of its instruments as they are in `changed`."""
+    return [*{one.exchange_symbol: one for one in [*instruments(range(before)), *changed]}.values()]
+
+
+@pytest.mark.parametrize("before", [100, 1000, 2500])
+def test_up_to_a_fifth_may_be_lost_in_any_way(before: int) -> None:
+    fifth = before // 5
+    for lost, is_believed in ((fifth, True), (fifth + 1, False)):
+        gone = judge(before, instruments(range(lost, before)))
+        delisted = judge(before, with_changed(before, instruments(range(lost), Status.DELISTED)))
+        unknown = judge(before, with_changed(before, instruments(range(lost), Status.UNKNOWN)))
+        replaced = judge(before, with_changed(before, instruments(range(lost), identity="other")))
+        assert [not reason for reason in (gone, delisted, unknown, replaced)] == [is_believed] * 4
+    assert judge(before, instruments(range(fifth + 1, before))) == (
+        f"{fifth + 1} of {before} instruments are lost ({fifth + 1} missing)"
+    )
+
+
+def test_losses_of_all_kinds_count_together() -> None:
+    changed = [*instruments(range(10), Status.DELISTED), *instruments(range(10, 15), identity="other")]
+    listed = with_changed(100, changed)
+    assert judge(100, listed[:-5]) == ""
+    assert judge(100, listed[:-6]) == (
+        "21 of 100 instruments are lost (6 missing, 5 another instrument, 10 now delisted)"
+    )
+
+
+def test_all_with_other_names_are_as_many_and_not_believed() -> None:
+    assert judge(100, instruments(range(1000, 1100))) == (
+        "100 of 100 instruments are lost (100 missing); 100 instruments are new beside 100"
+    )
+
+
+def test_less_than_half_as_many_may_be_new() -> None:
+    assert judge(100, instruments(range(149))) == ""
+    assert judge(100, instruments(range(150))) == "50 instruments are new beside 100"
+    assert judge(0, instruments(range(5000))) == "", "the first listing is all new"
+
+
+def test_up_to_a_hundredth_of_the_rows_may_become_unreadable() -> None:
+    assert judge(1000, instruments(range(990)), unreadable(range(990, 1000))) == ""
+    assert judge(1000, instruments(range(989)), unreadable(range(989, 1000))) == (
+        "11 of 1000 rows can no longer be read"
+    )
+    assert judge(0, instruments(range(989)), unreadable(range(989, 1000))) != "", "the first listing, too"
+
+
+def test_rows_that_could_not_be_read_before_either_are_no_news() -> None:
+    known = unreadable(range(1000, 1100))
+    assert judge(1000, instruments(range(1000)), known) != ""
+    assert judge(1000, instruments(range(1000)), known, last=applied(*known)) == ""
+    nameless = (Refusal(exchange_symbol=None, reason="it is no row"),) * 20
+    assert judge(1000, instruments(range(1000)), nameless, last=applied(*nameless[:9])) != ""
+    assert judge(1000, instruments(range(1000)), nameless, last=applied(*nameless[:10])) == ""
+
+
+def test_a_row_that_cannot_be_read_is_not_lost() -> None:
+    assert judge(10, instruments(range(5)), unreadable(range(5, 10))) == ""
+
+
+@pytest.mark.parametrize("before", [6, 10, 25])
+def test_small_exchanges_have_a_floor(before: int) -> None:
+    assert judge(before, instruments(range(5, before))) == ""
+    assert judge(before, instruments(range(before + 5))) == ""
+    assert (judge(before, instruments(range(6, before))) == "") == (before > 30)
+    assert judge(10, instruments(range(9)), rules=GuardRules(guard_floor=0)) == ""
+    assert judge(10, instruments(range(7)), rules=GuardRules(guard_floor=0)) != ""
+
+
+def test_nothing_at_all_is_never_believed() -> None:
+    assert judge(0, []) == "the listing is empty"
+    assert judge(3, [], accepted=Shift(missing=("C0USDT", "C1USDT", "C2USDT"))) == "the listing is empty"
+    assert judge(3, [], unreadable(range(3))) == (
+        "none of the listing's 3 rows could be read, the first because: it has no tickSize"
+    )
+
+
+def test_instruments_that_were_lost_before_are_not_lost_again() -> None:
+    rows = stored(100)
+    gone = compare(EXCHANGE, rows, Listing(instruments=tuple(instruments(range(40, 100)))), Moment(2, 2), RULES)
+    assert len(gone.missing) == 40
+    listing = Listing(instruments=tuple(instruments(range(40, 100))))
+    assert find_shift([*gone.symbols, *rows[40:]], listing, None) == Shift()
+
+
+def test_what_is_accepted_is_not_held_against_a_listing_and_nothing_else() -> None:
+    listing = Listing(instruments=tuple(instruments(range(40, 100))), refused=unreadable(range(200, 220)))
+    accepted = find_shift(stored(100), listing, None)
+    assert (len(accepted.missing), len(accepted.unreadable)) == (40, 20)
+    assert judge(100, list(listing.instruments), listing.refused, accepted=accepted) == ""
+    assert judge(100, instruments(range(60, 100)), listing.refused, accepted=accepted) == ""
+    assert judge(100, instruments(range(61, 100)), listing.refused, accepted=accepted) != ""
+    assert judge(100, instruments(range(60)), accepted=accepted) != "", "others are lost"
+    grown = find_shift(stored(100), Listing(instruments=tuple(instruments(range(400)))), None)
+    assert judge(100, instruments(range(400)), accepted=grown) == ""
+
+
+def test_thresholds_are_settings() -> None:
+    rules = GuardRules(guard_lost=0.5, guard_new=2, guard_unreadable=0.1)
+    assert judge(100, instruments(range(50, 100)), rules=rules) == ""
+    assert judge(100, instruments(range(51, 100)), rules=rules) != ""
+    assert judge(100, instruments(range(299)), rules=rules) == ""
+    assert judge(100, instruments(range(300)), rules=rules) != ""
+    assert judge(100, instruments(range(90)), unreadable(range(90, 100)), rules=rules) == ""
