@@ -25,7 +25,7 @@ from marketdata.simulator.server import server_config
 from marketdata.simulator.sources import Sources
 from marketdata.store.clients import create_client
 from marketdata.store.engine import Database
-from marketdata.store.syncs import NewSyncRun
+from marketdata.store.syncs import SyncRun
 from marketdata.syncer.sync import sync_exchange
 from tests.built_in import ADAPTERS
 
@@ -63,7 +63,7 @@ class Platform:
     """The connections to the exchanges."""
     fetchers: dict[ExchangeId, Fetcher]
     """The API's and the syncer's, so that both spend from one budget."""
-    runs: dict[str, NewSyncRun]
+    runs: dict[str, SyncRun]
     database: Database
     clock: Clock
     client_id: str
@@ -87,7 +87,7 @@ class Platform:
         assert response.status_code == 200, response.text
         return response.json()
 
-    async def sync(self) -> dict[str, NewSyncRun]:
+    async def sync(self) -> dict[str, SyncRun]:
         """Sync all exchanges and let the API see it."""
         self.runs = {
             exchange: await sync_exchange(self.database, fetcher, self.clock)

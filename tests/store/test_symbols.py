@@ -75,6 +75,7 @@ async def test_every_field_comes_back_as_it_was(database: Database) -> None:
         listed=False,
         replaced_at=1767225600997,
         row_id=stored["1000SHIB-USDT-PERP"].row_id,
+        changed_at=stored["A-USD"].changed_at,
     )
     assert stored["A-USD"].symbol == bare.model_copy(update={"last_seen_at": SYNCED})
     assert (stored["A-USD"].listed, stored["A-USD"].replaced_at) == (True, None)

@@ -123,7 +123,7 @@ def test_what_leaves_is_delisted_and_what_returns_is_relisted(store: Store) -> N
     assert row.symbol.first_seen_at == NEW_YEAR_MS
 
 
-def test_one_missing_listing_is_no_delisting(store: Store) -> None:
+def test_one_missing_listing_is_no_delisting() -> None:
     patient, eth = Store(delist_after_listings=3), instrument("ETHUSDT", base="ETH")
     patient.sync(instrument(), eth)
     for number in range(2):

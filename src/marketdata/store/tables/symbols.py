@@ -37,7 +37,9 @@ class _State:
     replaced_at: Mapped[int | None] = mapped_column(EpochMs)
 
 
-_WORDS = (one_of("kind", Kind), one_of("status", Status), one_of("delisted_at_source", Authority))
+def _words() -> tuple[CheckConstraint, ...]:
+    """The checks of a state; each table needs its own."""
+    return one_of("kind", Kind), one_of("status", Status), one_of("delisted_at_source", Authority)
 
 
 class SymbolRow(_State, Row):
@@ -48,7 +50,7 @@ class SymbolRow(_State, Row):
         # checked at the end of the transaction, so that names can be handed on within one sync
         UniqueConstraint("exchange", "symbol", deferrable=True, initially="DEFERRED"),
         Index(None, "exchange", "exchange_symbol", unique=True, postgresql_where=text("replaced_at IS NULL")),
-        *_WORDS,
+        *_words(),
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
@@ -68,7 +70,7 @@ class SymbolVersionRow(_State, Row):
     __table_args__ = (
         CheckConstraint("valid_from < valid_to", name="validity"),
         Index(None, "symbol_id", unique=True, postgresql_where=text("valid_to IS NULL")),
-        *_WORDS,
+        *_words(),
     )
 
     symbol_id: Mapped[int] = mapped_column(ForeignKey("symbols.id"), primary_key=True)
