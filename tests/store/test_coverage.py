@@ -18,7 +18,7 @@ async def row_ids(database: Database) -> list[int]:
     async with database.transaction() as connection:
         await upsert_exchange(connection, EXCHANGE, "http://c")
         listed = [StoredSymbol(symbol(name), "A", name, listed=True) for name in ("A-USD", "B-USD")]
-        await upsert_symbols(connection, listed)
+        await upsert_symbols(connection, EXCHANGE, listed, 1767225600001, 1)
         return [stored.row_id for stored in await list_stored(connection, EXCHANGE) if stored.row_id is not None]
 
 
