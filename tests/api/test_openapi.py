@@ -56,6 +56,7 @@ def test_every_path_of_the_contract_is_there(document: dict[str, Any]) -> None:
         "/v1/resolve",
         "/v1/candles/{exchange}/{symbol}/{interval}",
         "/v1/candles/{exchange}/{symbol}/{interval}/latest",
+        "/v1/coverage/{exchange}/{symbol}/{interval}",
         "/v1/syncs",
         "/v1/status",
     }

@@ -156,10 +156,11 @@ def test_no_more_is_asked_side_by_side_than_the_range_holds() -> None:
 def test_an_exchange_that_keeps_the_newest_is_asked_for_more_and_more_and_then_for_the_rest() -> None:
     windows = Windows(get_adapter("hyperliquid").capabilities, Interval.MIN_1)
     minute_ms = Interval.MIN_1.min_duration_ms
-    rows = [[window.end_ms // minute_ms for window in windows.above(0, 10**12, 10, calls)] for calls in (0, 1)]
-    assert rows == [[10], [40]]
-    assert windows.above(7 * minute_ms, 10**12, 10, 0)[0].end_ms == 17 * minute_ms
-    assert windows.above(0, 10**12, 4000, 1)[0].end_ms == 5000 * minute_ms
+    start_ms = 7 * minute_ms
+    rows = [[window.end_ms // minute_ms for window in windows.above(start_ms, 10**12, 10, calls)] for calls in (0, 1)]
+    assert rows == [[17], [47]]
+    assert windows.above(start_ms, 10**12, 4000, 1)[0].end_ms == 5007 * minute_ms
+    assert windows.above(0, 10**12, 10, 0)[0].end_ms == 10**12
     for calls in (2, 3):
         assert windows.above(0, 10**12, 10, calls)[0].end_ms == 10**12
         assert windows.below(0, 10**12, 10, calls)[0].start_ms == 0

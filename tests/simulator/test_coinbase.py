@@ -116,6 +116,13 @@ async def test_buckets_without_trades_are_left_out(simulator: httpx2.AsyncClient
     assert newest[0][0] - newest[-1][0] > 350 * 60
 
 
+async def test_the_first_bucket_is_the_one_that_the_listing_falls_in(simulator: httpx2.AsyncClient) -> None:
+    # VOR-USD begins to trade on 2020-01-06 at 23:00
+    path = "/coinbase/products/VOR-USD/candles?granularity=86400&start=2020-01-01T00:00:00Z&end=2020-01-0"
+    assert (await simulator.get(f"{path}5T23:59:59Z")).json() == []
+    assert [row[0] for row in (await simulator.get(f"{path}6T00:00:00Z")).json()] == [1578268800]
+
+
 async def test_the_forming_bucket_moves_with_the_clock(simulator: httpx2.AsyncClient, clock: ManualClock) -> None:
     before = (await candles(simulator, granularity=86400))[0]
     clock.advance(MINUTE_MS)

@@ -19,7 +19,7 @@ from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
 from marketdata.api.openapi import complete
 from marketdata.api.problems import ERRORS_PATH, errors_page, handle
-from marketdata.api.routes import exchanges, health, operations, symbols, token
+from marketdata.api.routes import coverage, exchanges, health, operations, symbols, token
 from marketdata.api.routes.candles import DEFAULT_LIMIT, MAX_LIMIT, candle_routes
 from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
@@ -92,7 +92,7 @@ def create_app(
     )
     app.state.services = services
     app.router.routes.extend(candle_routes())  # first, because routes are tried in turn
-    for module in (token, exchanges, symbols, operations, health):
+    for module in (token, exchanges, symbols, coverage, operations, health):
         app.include_router(module.router)
     app.add_route(ERRORS_PATH, _get_errors_page, include_in_schema=False)
     add_docs(app)

@@ -24,6 +24,7 @@ class Instruments:
         rows = sorted(stored, key=lambda row: row.symbol.symbol)
         self.symbols: Sequence[Symbol] = [row.symbol for row in rows]
         self._volume_units = {row.symbol.symbol: _volume_unit(row) for row in rows}
+        self._row_ids = {row.symbol.symbol: row.row_id for row in rows}
         self._replaced = {row.symbol.symbol for row in rows if row.replaced_at is not None}
         self._by_exchange_symbol = {row.symbol.exchange_symbol: row.symbol for row in rows if row.replaced_at is None}
         self._by_symbol = {symbol.symbol: symbol for symbol in self.symbols}
@@ -47,6 +48,13 @@ class Instruments:
     def is_replaced(self, symbol: Symbol) -> bool:
         """Whether its exchange symbol now belongs to another instrument, so that its candles cannot be asked for."""
         return symbol.symbol in self._replaced
+
+    def row_id(self, symbol: Symbol) -> int:
+        """Its row in the database."""
+        row_id = self._row_ids[symbol.symbol]
+        if row_id is None:
+            raise ValueError(f"{symbol.id} is not stored")
+        return row_id
 
     def volume_unit(self, symbol: Symbol) -> str:
         """What `volume` of its candles counts: its base with the factor, such as `1000SHIB`."""

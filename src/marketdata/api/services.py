@@ -7,11 +7,14 @@ from typing import Final, Literal
 
 from marketdata.api.auth import Tokens, make_key
 from marketdata.api.catalogue import Catalogue
+from marketdata.api.problems import Problem
 from marketdata.api.settings import ApiSettings
 from marketdata.core.clock import Clock
-from marketdata.core.errors import DatabaseUnavailable
+from marketdata.core.errors import DatabaseUnavailable, UnsupportedInterval
 from marketdata.core.fetch import Fetcher
-from marketdata.core.models import ExchangeId
+from marketdata.core.fetch.flight import Flights
+from marketdata.core.models import ExchangeId, Interval, Source, Symbol
+from marketdata.store.coverage import Observation
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import SYNCS_CHANNEL
 from marketdata.store.keys import ensure_key, list_keys
@@ -60,11 +63,39 @@ class Services:
     """Whether the last look into the database succeeded."""
     last_runs: Mapping[ExchangeId, SyncRun] = field(default_factory=dict)
     """The newest sync of each exchange, as far as it was last asked for."""
+    probes: Flights[tuple[int, Interval], Observation] = field(default_factory=Flights)
+    """The searches for a coverage that are under way, by the instrument's row and interval."""
 
     @property
     def database_condition(self) -> Literal["ok", "unreachable"]:
         """How the database is, as clients are told."""
         return "ok" if self.database_is_up else "unreachable"
+
+    def fetcher(self, symbol: Symbol) -> Fetcher:
+        """What asks the exchange of an instrument."""
+        return self.fetchers[ExchangeId(symbol.exchange)]
+
+    def interval(self, symbol: Symbol, name: str) -> Interval:
+        """The interval of that name, which the exchange of an instrument offers; else UnsupportedInterval."""
+        offered = [spec.interval for spec in self.fetcher(symbol).adapter.capabilities.intervals]
+        if name not in offered:
+            raise UnsupportedInterval(ExchangeId(symbol.exchange), tuple(offered))
+        return Interval(name)
+
+    async def check_source(self, symbol: Symbol) -> Source:
+        """Whose data the exchange of an instrument serves, before it is asked for any.
+
+        Raises Problem `metadata-not-ready` when the instruments held are of another source, and UpstreamError.
+        """
+        kind = await self.fetcher(symbol).source(SOURCE_AGE_S)
+        held = self.catalogue.snapshot.source
+        if kind is not held:
+            # simulated instruments must not be taken for those of the live exchange, nor the other way round
+            raise Problem(
+                "metadata-not-ready",
+                f"The instruments held are {held} and {symbol.exchange} is {kind}: nothing is mixed; see `/v1/status`.",
+            )
+        return kind
 
     def freshness(self, exchange: ExchangeId) -> Freshness:
         """How old the metadata of `exchange` is."""

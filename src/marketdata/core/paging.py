@@ -82,11 +82,12 @@ class Windows:
         `calls` before them were not enough. An exchange that keeps the oldest rows of a wide range is asked for all of
         it, so that it finds the first candle by itself, and at the same time for the pages that follow if none is
         missing. One that keeps the newest is asked for as much as is needed, then for more, then for all the rest: what
-        it keeps at all fits into one answer. One that rejects wide ranges is asked page by page.
+        it keeps at all fits into one answer. A range from the epoch is the rest at once: nothing was traded then. One
+        that rejects wide ranges is asked page by page.
         """
         rows = self._rows
         if self.capabilities.wide_range == "newest":
-            if calls < _CALLS_BEFORE_THE_REST:
+            if calls < _CALLS_BEFORE_THE_REST and start_ms > 0:
                 end_ms = min(end_ms, start_ms + self._span_ms(need, calls))
             return [Window(start_ms, end_ms, rows)]
         pages = []

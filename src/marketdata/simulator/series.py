@@ -26,11 +26,14 @@ class Series:
         """
         life = self.instrument.life
         end_ms = min(last_ms, self.instrument.last_ms(now_ms))
-        if end_ms < life.listed_ms or first_ms > end_ms or limit < 1:
+        if now_ms < life.listed_ms or first_ms > end_ms or limit < 1:
             return []
         first = max(ceiling(self.grid, max(first_ms, 0)), self.grid.index(life.listed_ms))
+        last = self.grid.index(end_ms)
+        if last < first:
+            return []
         rows: list[Row] = []
-        runs = self.market.outages.runs(self.instrument.exchange, self.grid, first, self.grid.index(end_ms))
+        runs = self.market.outages.runs(self.instrument.exchange, self.grid, first, last)
         for run in reversed(runs) if newest else runs:
             room = limit - len(rows)
             made = self._made(run[-room:] if newest else run[:room], now_ms)

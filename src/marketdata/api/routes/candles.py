@@ -15,13 +15,11 @@ from marketdata.api.encode import Form, encode_candles
 from marketdata.api.formats import CONTENT_TYPES, check_form, choose_format
 from marketdata.api.parameters import parse_choice, parse_flag, parse_limit, read_query
 from marketdata.api.problems import Problem
-from marketdata.api.services import SOURCE_AGE_S, Services
+from marketdata.api.services import Services
 from marketdata.api.timestamps import parse_timestamp
 from marketdata.core.candles import CandlePage, CandleRange, CandleWarning, get_candles
-from marketdata.core.errors import UnsupportedInterval
 from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter
-from marketdata.core.fetch import Fetcher
-from marketdata.core.models import ExchangeId, Interval, Symbol
+from marketdata.core.models import Interval, Symbol
 from marketdata.store.scopes import CANDLES_READ
 
 CANDLES_PATH: Final = "/v1/candles/{exchange}/{symbol:path}/{interval}"
@@ -79,14 +77,7 @@ def _place(request: Request) -> tuple[Services, Symbol, Interval]:
     services.tokens.authorize(request.scope["headers"], (CANDLES_READ,))
     path: Mapping[str, str] = request.scope["path_params"]
     symbol = services.catalogue.symbol(path["exchange"], path["symbol"])
-    offered = [spec.interval for spec in _fetcher(services, symbol).adapter.capabilities.intervals]
-    if path["interval"] not in offered:
-        raise UnsupportedInterval(ExchangeId(symbol.exchange), tuple(offered))
-    return services, symbol, Interval(path["interval"])
-
-
-def _fetcher(services: Services, symbol: Symbol) -> Fetcher:
-    return services.fetchers[ExchangeId(symbol.exchange)]
+    return services, symbol, services.interval(symbol, path["interval"])
 
 
 def _range(symbol: Symbol, interval: Interval, values: Mapping[str, str]) -> CandleRange:
@@ -117,14 +108,9 @@ def _form(request: Request, values: Mapping[str, str]) -> Form:
 
 
 async def _answer(services: Services, request: Request, symbol: Symbol, asked: Asked, bound_to: str) -> Response:
-    fetcher = _fetcher(services, symbol)
+    fetcher = services.fetcher(symbol)
     volume_unit = services.catalogue.of(symbol.exchange).volume_unit(symbol)  # while the symbol is of this snapshot
-    kind = await fetcher.source(SOURCE_AGE_S)
-    held = services.catalogue.snapshot.source
-    if kind is not held:
-        # simulated instruments must not be taken for those of the live exchange, nor the other way round
-        detail = f"The instruments held are {held} and {symbol.exchange} is {kind}: nothing is mixed; see `/v1/status`."
-        raise Problem("metadata-not-ready", detail)
+    kind = await services.check_source(symbol)
     if services.catalogue.of(symbol.exchange).is_replaced(symbol):
         found = CandlePage([], complete=False, next=None, gaps=[], warnings=[_REPLACED])
     else:

@@ -8,7 +8,7 @@ from marketdata.core.candles.answer import CandleRange
 from marketdata.core.errors import UpstreamBadData, UpstreamRefused
 from marketdata.core.exchanges.adapter import CandleQuery
 from marketdata.core.fetch import Fetcher
-from marketdata.core.models import DAY_MS, MINUTE_MS, Candle, IntervalSpec
+from marketdata.core.models import DAY_MS, MINUTE_MS, Candle, ExchangeId, IntervalSpec
 from marketdata.core.paging import Window, Windows, ceil_open, count_opens, floor_open
 from marketdata.core.validate import check_candles
 
@@ -31,8 +31,10 @@ _CHANGING_MS = 10 * MINUTE_MS
 class Search:
     """The calls for one page, and what they brought."""
 
-    def __init__(self, fetcher: Fetcher, spec: IntervalSpec, asked: CandleRange, now_ms: int) -> None:
-        """`now_ms`: the exchange's time."""
+    def __init__(
+        self, fetcher: Fetcher, spec: IntervalSpec, asked: CandleRange, now_ms: int, most_calls: int = MAX_CALLS
+    ) -> None:
+        """`now_ms`: the exchange's time; `most_calls`: how many it may make."""
         self.fetcher = fetcher
         self.spec = spec
         self.asked = asked
@@ -47,7 +49,8 @@ class Search:
         self._need = asked.limit + is_forming_unsure
         self.found: list[Candle] = []  # ascending
         self.made_up: list[Candle] = []  # left out, ascending
-        self._calls = 0
+        self.calls = 0
+        self._most_calls = most_calls
         self.is_first_lost = False
         """Whether the exchange no longer serves what was before the first candle that was found."""
         self.reached_ms = 0  # up to where, or down to where, the exchange was asked
@@ -67,9 +70,13 @@ class Search:
         return ceil_open(self.spec, end_ms)
 
     async def run(self) -> None:
+        """Ask until the page is full, the range is exhausted or the calls are spent; then what the exchange lost."""
+        await self.collect()
+        await self._look_for_lost()
+
+    async def collect(self) -> None:
         """Ask until the page is full, the range is exhausted or the calls are spent."""
         await (self._upward() if self.is_upward else self._downward())
-        await self._look_for_lost()
         if self.spec.anchor is None:  # no grid keeps the candles of several calls from overlapping
             check_candles(self.fetcher.adapter.exchange, self.spec, self.found)
 
@@ -94,8 +101,8 @@ class Search:
     async def _upward(self) -> None:
         """Collect the oldest candles of the range."""
         position = self.start_ms
-        while position < self.end_ms and len(self.found) < self._need and self._calls < MAX_CALLS:
-            windows = self._windows.above(position, self.end_ms, self._need - len(self.found), self._calls)
+        while position < self.end_ms and len(self.found) < self._need and self.calls < self._most_calls:
+            windows = self._windows.above(position, self.end_ms, self._need - len(self.found), self.calls)
             runs = [self.found]
             for window, answered, inside in await self._ask(windows):
                 rest = await self._rest(window, answered)
@@ -112,8 +119,8 @@ class Search:
     async def _downward(self) -> None:
         """Collect the newest candles of the range."""
         position = self.end_ms
-        while position > self.start_ms and len(self.found) < self._need and self._calls < MAX_CALLS:
-            windows = self._windows.below(self.start_ms, position, self._need - len(self.found), self._calls)
+        while position > self.start_ms and len(self.found) < self._need and self.calls < self._most_calls:
+            windows = self._windows.below(self.start_ms, position, self._need - len(self.found), self.calls)
             runs = [self.found]
             for window, answered, inside in await self._ask(windows):
                 rest = await self._rest(window, answered)
@@ -153,13 +160,13 @@ class Search:
         """The candles at the end of a window whose answer broke off, mostly none; None: no call is left to look."""
         rest: list[Candle] = []
         while self._breaks_off(window, rest or answered):
-            if self._calls == MAX_CALLS:
+            if self.calls == self._most_calls:
                 return None
             start_ms = (rest or answered)[-1].close_time
             try:
                 ((_, _, inside),) = await self._ask([replace(window, start_ms=max(self.start_ms, start_ms))])
             except UpstreamRefused as refusal:
-                raise self._contradiction() from refusal
+                raise contradiction(self.fetcher.adapter.exchange) from refusal
             if not inside:
                 break
             rest += inside
@@ -170,8 +177,8 @@ class Search:
 
         Of an exchange on probation only the first, else those beside it are refused and their failure ends it, too.
         """
-        windows = windows[: 1 if self.fetcher.is_on_probation else MAX_CALLS - self._calls]
-        self._calls += len(windows)
+        windows = windows[: 1 if self.fetcher.is_on_probation else self._most_calls - self.calls]
+        self.calls += len(windows)
         queries = [self._query(window) for window in windows]
         if len(queries) > 1:
             self.fetcher.check_room(queries, self.now_ms)
@@ -189,7 +196,7 @@ class Search:
                 answers.append((window, *result))
         if refusals:
             if self.found or self.made_up or any(answered for _, answered, _ in answers):
-                raise self._contradiction() from refusals[0]
+                raise contradiction(self.fetcher.adapter.exchange) from refusals[0]
             raise refusals[0]
         return answers
 
@@ -205,12 +212,7 @@ class Search:
         try:
             return await self.fetcher.first_traded_ms(self.asked.exchange_symbol, self.now_ms)
         except UpstreamRefused as refusal:
-            raise self._contradiction() from refusal
-
-    def _contradiction(self) -> UpstreamBadData:
-        return UpstreamBadData(
-            self.fetcher.adapter.exchange, "it serves some candles of this instrument and refuses others"
-        )
+            raise contradiction(self.fetcher.adapter.exchange) from refusal
 
     def _query(self, window: Window) -> CandleQuery:
         return CandleQuery(
@@ -237,6 +239,11 @@ class Search:
         real = [candle for candle in candles if candle.close_time > first_ms]
         self.made_up += candles[: len(candles) - len(real)]
         return real
+
+
+def contradiction(exchange: ExchangeId) -> UpstreamBadData:
+    """What a refusal is after candles of the same instrument."""
+    return UpstreamBadData(exchange, "it serves some candles of this instrument and refuses others")
 
 
 def _behind_ms(spec: IntervalSpec, asked: CandleRange, now_ms: int) -> int:
