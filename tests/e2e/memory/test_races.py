@@ -18,7 +18,9 @@ async def race(postgres: Postgres, one: Syncers, other: Syncers, exchange: str) 
     url = postgres.make_database()
     ended = await asyncio.gather(*(syncers.sync(syncers.order(url, exchange)) for syncers in (one, other)))
     with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT count(*), sum(runs), max(listings), max(generation) FROM sync_runs, exchanges")
+        row = connection.execute(
+            "SELECT count(*), sum(runs), max(listings), max(exchanges.generation) FROM sync_runs, exchanges"
+        )
         records, runs, listings, generation = row.fetchone() or (0, 0, 0, 0)
         names = connection.execute("SELECT count(*), count(DISTINCT symbol) FROM symbols").fetchone()
     statuses = (ended[0].status, ended[1].status)

@@ -1,0 +1,82 @@
+"""A database of the version before, with what it holds, is brought to this one and back."""
+
+import psycopg
+import pytest
+
+from marketdata.core.models import ExchangeId
+from marketdata.store.engine import Database
+from marketdata.store.events import list_events, newest_event_id
+from marketdata.store.exchanges import list_exchanges, list_intervals
+from marketdata.store.migrate import downgrade, migrate
+from marketdata.store.symbols import list_stored, list_stored_at, list_versions
+from marketdata.store.syncs import list_runs, seen_at
+
+EXCHANGE = ExchangeId("coinbase")
+SYNCED = 1767225900123
+HELD = """
+    INSERT INTO exchanges VALUES ('coinbase', 'http://c', 7, '2026-01-01T00:05:00.123Z');
+    INSERT INTO intervals VALUES ('coinbase', '1m', '60', 'epoch', 0);
+    INSERT INTO symbols (exchange, symbol, exchange_symbol, base, identity, aliases, kind, base_asset, quote_asset,
+        status, tick_size, delisted_at, first_seen_at, last_seen_at)
+    VALUES ('coinbase', 'BTC-USD', 'BTC-USD', 'BTC', 'spot', '{XBT-USD}', 'spot', 'BTC', 'USD', 'trading', 0.10, NULL,
+            '2025-01-01', NULL),
+        ('coinbase', 'OFF-USD', 'OFF-USD', 'OFF', 'spot', '{}', 'spot', 'OFF', 'USD', 'delisted', 0.1, '2025-06-01',
+            '2025-01-01', NULL),
+        ('coinbase', 'OLD-USD', 'OLD-USD', 'OLD', 'spot', '{}', 'spot', 'OLD', 'USD', 'delisted', 0.1, '2025-07-01',
+            '2025-01-01', '2025-06-30');
+    INSERT INTO sync_runs (exchange, started_at, finished_at, outcome, generation, listed, added, changed, delisted,
+        relisted, refused, clashes, unclassified, report)
+    VALUES ('coinbase', '2026-01-01', '2026-01-01T00:00:01Z', 'refused', 7, 0, 0, 0, 0, 0, 0, 0, 0, '{"changes": []}'),
+        ('coinbase', '2026-01-01', '2026-01-01T00:05:01Z', 'succeeded', 7, 2, 0, 0, 0, 0, 0, 0, 0, '{"changes": []}');
+"""
+
+
+@pytest.fixture
+def held(postgres_url: str) -> str:
+    """What a database of the version before held, brought to this one."""
+    downgrade(postgres_url, "0002")
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(HELD)
+    assert migrate(postgres_url)
+    return postgres_url
+
+
+async def test_history_begins_with_the_last_sync(held: str, database: Database) -> None:
+    async with database.transaction() as connection:
+        (state,) = await list_exchanges(connection)
+        now = await list_stored(connection, EXCHANGE)
+        known = await list_stored_at(connection, EXCHANGE, SYNCED, SYNCED)
+        assert await list_stored_at(connection, EXCHANGE, SYNCED - 1, 0) == []
+        versions = [await list_versions(connection, row.row_id or 0) for row in now]
+        events = await list_events(
+            connection, up_to_id=await newest_event_id(connection), exchanges=[EXCHANGE], limit=10
+        )
+        assert len(await list_intervals(connection, EXCHANGE)) == 1
+        assert await list_intervals(connection, EXCHANGE, SYNCED - 1) == []
+        runs = await list_runs(connection, limit=10)
+        assert await seen_at(connection, EXCHANGE, SYNCED) == SYNCED
+    assert (state.first_synced_at, state.last_synced_at, state.listings) == (SYNCED, SYNCED, 1)
+    assert known == now
+    assert [len(of_one) for of_one in versions] == [1, 1, 1]
+    assert [(row.symbol.symbol, row.listed, row.symbol.delisted_at_source) for row in now] == [
+        ("BTC-USD", True, None),
+        ("OFF-USD", True, "exchange"),
+        ("OLD-USD", False, "observed"),
+    ]
+    assert [(one.type, one.symbol, one.initial, one.new) for one in events] == [
+        ("listed", "BTC-USD", True, "trading"),
+        ("listed", "OFF-USD", True, "delisted"),
+        ("listed", "OLD-USD", True, "delisted"),
+    ]
+    assert [(run.outcome, run.runs) for run in runs] == [("succeeded", 1), ("quarantined", 1)]
+
+
+def test_back_again_nothing_of_it_is_lost(held: str) -> None:
+    assert downgrade(held, "0002")
+    with psycopg.connect(held) as connection:
+        symbols = connection.execute("SELECT symbol, tick_size::text FROM symbols ORDER BY symbol").fetchall()
+        outcomes = connection.execute("SELECT outcome FROM sync_runs ORDER BY id").fetchall()
+        intervals = connection.execute("SELECT count(*) FROM intervals").fetchone()
+    assert symbols == [("BTC-USD", "0.10"), ("OFF-USD", "0.1"), ("OLD-USD", "0.1")]
+    assert (outcomes, intervals) == ([("refused",), ("succeeded",)], (1,))
+    assert migrate(held)
