@@ -41,7 +41,8 @@ def held(postgres_url: str) -> str:
     return postgres_url
 
 
-async def test_history_begins_with_the_last_sync(held: str, database: Database) -> None:
+@pytest.mark.usefixtures("held")
+async def test_history_begins_with_the_last_sync(database: Database) -> None:
     async with database.transaction() as connection:
         (state,) = await list_exchanges(connection)
         now = await list_stored(connection, EXCHANGE)
