@@ -15,7 +15,7 @@ from marketdata.core.exchanges.adapter import ExchangeAdapter
 from marketdata.core.exchanges.binance_futures import BinanceFutures
 from marketdata.core.exchanges.coinbase import Coinbase
 from marketdata.core.exchanges.hyperliquid import Hyperliquid
-from marketdata.core.models import Kind, ListedInstrument, Listing, Status
+from marketdata.core.models import DAY_MS, Kind, ListedInstrument, Listing, Status
 from marketdata.simulator.controls import Controls
 from marketdata.simulator.recorded import recorded
 from marketdata.simulator.scenario import Scenario
@@ -241,3 +241,23 @@ async def test_recorded_listings_are_spoilt_alike(recordings: Path) -> None:
             assert seen["unreadable,percent=40"][1] == pytest.approx(0.4 * count, rel=0.1)
             assert seen["renamed"][0] == pytest.approx(1, abs=0.03)
             assert seen["empty"] == (0, -refused)
+
+
+async def test_a_row_that_comes_moves_one_other_at_most(sources: Sources) -> None:
+    clock, controls = ManualClock(NOW_MS), Controls()
+    lost = []
+    async with (
+        running_simulator(sources, clock, controls) as url,
+        httpx2.AsyncClient(base_url=url) as client,
+    ):
+        for _ in range(2):
+            controls.faults.clear()
+            clock.advance(40 * DAY_MS)
+            listed = set(by_name(await listing(client, "binance_futures")))
+            controls.faults.add("listing-shrunk,percent=30,route=listing")
+            clock.advance(10_000)
+            lost.append((listed - set(by_name(await listing(client, "binance_futures"))), listed))
+    (before, listed_before), (after, listed_after) = lost
+    came_or_went = len(listed_before ^ listed_after)
+    assert 5 <= came_or_went <= 30
+    assert len(before ^ after) <= 2 * came_or_went < len(before)
