@@ -101,6 +101,33 @@ async def test_a_wrong_request_is_told_what_is_right(
         ("/limits", b'{"exchange": "kraken", "foreign": 1}', "no exchange is called 'kraken'"),
         ("/troubles", b'{"exchange": "kraken", "trouble": null}', "no exchange is called 'kraken'"),
         ("/troubles", b'{"exchange": "coinbase", "trouble": "boredom"}', "is called 'boredom'; there are:"),
+        ("/listings", b"{}", "missing required field `exchange`"),
+        (
+            "/listings",
+            b'{"exchange": "kraken", "symbol": "X", "change": "absent", "from": 0}',
+            "no exchange is called 'kr",
+        ),
+        (
+            "/listings",
+            b'{"exchange": "coinbase", "symbol": "X", "change": "lost", "from": 0}',
+            "Invalid enum value 'lost'",
+        ),
+        (
+            "/listings",
+            b'{"exchange": "coinbase", "symbol": "X", "change": "absent", "from": 9}',
+            "nothing of that name",
+        ),
+        ("/listings", b'{"exchange": "coinbase", "symbol": "X", "change": "tick", "from": 0}', "other says `to` what"),
+        (
+            "/listings",
+            b'{"exchange": "coinbase", "symbol": "X", "change": "absent", "to": "Y", "from": 0}',
+            "changes to nothing",
+        ),
+        (
+            "/listings",
+            b'{"exchange": "coinbase", "symbol": "X", "change": "absent", "from": 9, "until": 9}',
+            "from is not before until",
+        ),
         ("/outages", b"{}", "missing required field `exchange`"),
         ("/outages", b'{"exchange": "kraken", "from": 0, "until": 60000}', "no exchange is called 'kraken'"),
         ("/outages", b'[{"exchange": "coinbase", "from": 0, "until": 60000}, {}]', "missing required field `exchange`"),

@@ -135,6 +135,9 @@ def test_a_fault_may_be_given_in_pieces() -> None:
         ("redirect,status=200", "200 redirects nobody; there are: 301"),
         ("reset,route=klines", "no route is called 'klines'; there are: listing, candles,"),
         ("status,status=204", "204 is no status of an answer with a body"),
+        ("listing-shrunk,percent=101", "percent is 0 to 100"),
+        ("fewer-rows,percent=300", "percent is 0 to 100"),
+        ("listing-grown,percent=-1", "Expected `int` >= 0"),
         ("html,status=299", "299 is no status of an answer with a body"),
     ],
 )

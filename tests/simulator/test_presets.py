@@ -49,6 +49,6 @@ def test_a_switch_that_is_given_twice_is_refused() -> None:
 
 
 def test_each_switch_that_a_word_can_tell_is_there() -> None:
-    others = {"troubles", "outages", "prelisted_days"}
+    others = {"troubles", "outages", "listing_changes", "prelisted_days"}
     assert set(SWITCHES) | others == set(Scenario.__dataclass_fields__)
     assert not others & set(SWITCHES)

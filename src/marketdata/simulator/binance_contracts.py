@@ -1,15 +1,17 @@
 """The contracts that the simulated Binance USD-M futures lists: real majors, invented coins, and what breaks bots."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from heapq import merge
 from itertools import count
+from typing import Self
 from zlib import crc32
 
 from marketdata.simulator.assets import invented_assets, real_assets
 from marketdata.simulator.catalogue import GENESIS_MS, first_life, lives, price_decimals, size_decimals
 from marketdata.simulator.grids import DAY_MS, HOUR_MS
+from marketdata.simulator.listing_changes import ListingChange
 from marketdata.simulator.market import Asset, Instrument, Life
 
 NEVER_MS = 4_133_404_800_000
@@ -52,11 +54,27 @@ class Contract:
     """A status that does not follow the clock."""
     quarter: int | None = None
     """Of a dated future, the quarter that it is delivered in: `year × 4 + 0..3`."""
+    tick_size: str | None = None
+    """The tick that the listing tells, where it is not that of the candles."""
+    margin_asset: str | None = None
+    """What it settles in, where that is not its quote asset."""
 
     @property
     def removed_ms(self) -> int | None:
         """A delivered contract leaves the listing after a day; a delisted perpetual stays."""
         return None if self.quarter is None else quarter_end_ms(self.quarter) + DAY_MS
+
+    def changed(self, change: ListingChange) -> Self:
+        """Any status word, any tick size; another contract is one of another margin asset."""
+        match change.change:
+            case "rename":
+                return replace(self, instrument=self.instrument.renamed(change.target))
+            case "status":
+                return replace(self, word=change.target)
+            case "tick":
+                return replace(self, tick_size=change.step)
+            case _:
+                return replace(self, margin_asset=change.target)
 
     def status(self, now_ms: int) -> str:
         """The exchange's word, as the contract's life moves on."""

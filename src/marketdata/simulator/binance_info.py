@@ -37,6 +37,11 @@ class SimulatedBinance:
             "1M": Months(),
         }
 
+    @property
+    def catalogues(self) -> tuple[Catalogue[Contract]]:
+        """All that it lists."""
+        return (self._catalogue,)
+
     def count(self, now_ms: int) -> int:
         """How many contracts are listed."""
         return len(self._catalogue.listed(now_ms))
@@ -130,7 +135,7 @@ def _symbol(contract: Contract, now_ms: int, scenario: Scenario) -> dict[str, ob
     instrument = contract.instrument
     crypto = contract.underlying in {"COIN", "PREMARKET"}
     # Seen on BTCUSDT: the onboard date is later than the first candle, so it is no floor of the history.
-    onboard_ms = instrument.life.listed_ms + (17 * HOUR_MS + 55 * 60_000 if instrument.symbol == "BTCUSDT" else 0)
+    onboard_ms = instrument.life.listed_ms + (17 * HOUR_MS + 55 * 60_000 if instrument.first_symbol == "BTCUSDT" else 0)
     return {
         "symbol": instrument.symbol,
         "pair": contract.pair,
@@ -142,7 +147,7 @@ def _symbol(contract: Contract, now_ms: int, scenario: Scenario) -> dict[str, ob
         "requiredMarginPercent": "5.0000",
         "baseAsset": contract.base_asset,
         "quoteAsset": instrument.quote.name,
-        "marginAsset": instrument.quote.name,
+        "marginAsset": contract.margin_asset or instrument.quote.name,
         "pricePrecision": instrument.price_scale,
         "quantityPrecision": instrument.size_scale,
         "baseAssetPrecision": 8,
@@ -153,14 +158,14 @@ def _symbol(contract: Contract, now_ms: int, scenario: Scenario) -> dict[str, ob
         "liquidationFee": "0.015000",
         "marketTakeBound": "0.10",
         "maxMoveOrderLimit": 10000,
-        "filters": _filters(instrument, new=scenario.new_filters),
+        "filters": _filters(instrument, contract.tick_size, new=scenario.new_filters),
         "orderTypes": _ORDER_TYPES,
         "timeInForce": _TIMES_IN_FORCE,
         "permissionSets": ["GRID", "COPY"],
     }
 
 
-def _filters(instrument: Instrument, *, new: bool) -> list[dict[str, object]]:
+def _filters(instrument: Instrument, tick_size: str | None, *, new: bool) -> list[dict[str, object]]:
     """The filters; the order of their keys differs from symbol to symbol, as on the live exchange."""
     tick, scale = instrument.tick, instrument.price_scale
     step = padded(1, instrument.size_scale)
@@ -170,9 +175,9 @@ def _filters(instrument: Instrument, *, new: bool) -> list[dict[str, object]]:
     filters: list[dict[str, object]] = [
         {
             "filterType": "PRICE_FILTER",
-            "minPrice": padded(tick, scale),
+            "minPrice": tick_size or padded(tick, scale),
             "maxPrice": short(tick * 10**7, scale),
-            "tickSize": padded(tick, scale),
+            "tickSize": tick_size or padded(tick, scale),
         },
         {"filterType": "LOT_SIZE", "minQty": step, "maxQty": "10000000", "stepSize": step},
         {"filterType": "MARKET_LOT_SIZE", "minQty": step, "maxQty": "1000000", "stepSize": step},
@@ -186,7 +191,7 @@ def _filters(instrument: Instrument, *, new: bool) -> list[dict[str, object]]:
         filters.insert(4, {"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 10})
     if new and crc32(instrument.name) % 16 == 0:
         filters.insert(0, {"filterType": "PRICE_COLLAR", "notional": 5, "tickSize": ["0.1"]})
-    return [_shuffled(keys, instrument.symbol) for keys in filters]
+    return [_shuffled(keys, instrument.first_symbol) for keys in filters]
 
 
 def _shuffled(keys: dict[str, object], symbol: str) -> dict[str, object]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import reduce
 from itertools import count
-from typing import Protocol
+from typing import Protocol, Self
 from zlib import crc32
 
 from marketdata.simulator.grids import DAY_MS, HOUR_MS
+from marketdata.simulator.listing_changes import ListingChange, Plan
 from marketdata.simulator.market import Instrument, Life
 
 GENESIS_MS = int(datetime(2019, 9, 8, tzinfo=UTC).timestamp()) * 1000
@@ -30,32 +32,78 @@ class Entry(Protocol):
         """When it leaves the listing; None: it stays there when it has ended."""
         ...
 
+    def changed(self, change: ListingChange) -> Self:
+        """The same as it is listed after a change that leaves it there. Raises WrongListingChangeError."""
+        ...
+
 
 class Catalogue[E: Entry]:
-    """Entries in the order of announcement, which may have no end."""
+    """Entries in the order of announcement, which may have no end, and what is planned to become of them."""
 
     def __init__(self, entries: Iterator[E]) -> None:
         """A catalogue of `entries`, announced one after the other."""
         self._coming = entries
         self._next: E | None = next(entries, None)
         self._made: dict[str, E] = {}
+        self._plan = Plan()
+        self._changed: dict[tuple[ListingChange, ...], E] = {}
 
     def listed(self, now_ms: int) -> list[E]:
         """All that the listing shows at `now_ms`, in the order of announcement."""
         self._reach(now_ms)
-        return [entry for entry in self._made.values() if _shown(entry, now_ms)]
+        shown = [entry for entry in self._made.values() if _shown(entry, now_ms)]
+        if not self._plan:
+            return shown
+        return [entry for each in shown if (entry := self._as_planned(each, now_ms)) is not None]
 
     def get(self, symbol: str, now_ms: int) -> E | None:
         """The entry of that name, if the listing shows it at `now_ms`."""
         self._reach(now_ms)
-        entry = self._made.get(symbol)
-        return entry if entry is not None and _shown(entry, now_ms) else None
+        for announced in self._plan.called(symbol) if self._plan else (symbol,):
+            entry = self._made.get(announced)
+            if entry is not None and _shown(entry, now_ms):
+                planned = self._as_planned(entry, now_ms)
+                if planned is not None and planned.instrument.symbol == symbol:
+                    return planned
+        return None
+
+    def plan(self, change: ListingChange) -> bool:
+        """Let an entry change; False: nothing of that name is announced by then. Raises WrongListingChangeError."""
+        self._reach(change.from_ms)
+        entry = self._made.get(change.symbol)
+        if entry is None:
+            return False
+        holder = self.get(change.target, change.from_ms) if change.change == "rename" else None
+        if holder is not None and holder.instrument.first_symbol != change.symbol:
+            raise change.wrong(f"{change.target} is another one's name then")
+        _after(entry, change)
+        self._plan.add(change)
+        return True
+
+    def keep(self) -> None:
+        """Let all entries be as they were announced."""
+        self._plan.clear()
+        self._changed.clear()
+
+    def _as_planned(self, entry: E, now_ms: int) -> E | None:
+        """The entry as its changes leave it; None: absent. The same each time, for what is computed of it is kept."""
+        changes = self._plan.at(entry.instrument.symbol, now_ms)
+        if any(change.change == "absent" for change in changes):
+            return None
+        if changes and changes not in self._changed:
+            self._changed[changes] = reduce(_after, changes, entry)
+        return self._changed[changes] if changes else entry
 
     def _reach(self, now_ms: int) -> None:
         """Make all that is announced by now; the clock may have gone back since."""
         while self._next is not None and self._next.instrument.life.announced_ms <= now_ms:
             self._made[self._next.instrument.symbol] = self._next
             self._next = next(self._coming, None)
+
+
+def _after[E: Entry](entry: E, change: ListingChange) -> E:
+    """The entry after a change, which it may not see."""
+    return entry if change.change == "absent" else entry.changed(change)
 
 
 def _shown(entry: Entry, now_ms: int) -> bool:

@@ -4,9 +4,10 @@ The shapes are those of recorded answers (products of 2022-12 to 2025-08, candle
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from math import inf, nextafter
+from typing import Self
 from zlib import crc32
 
 from marketdata.simulator.answers import Rows, SymbolUnknownError, json_body
@@ -16,6 +17,7 @@ from marketdata.simulator.catalogue import Catalogue, first_life, lives, price_d
 from marketdata.simulator.coinbase_currencies import Currency, written
 from marketdata.simulator.decimals import json_number, padded
 from marketdata.simulator.grids import DAY_MS, HOUR_MS, Steps
+from marketdata.simulator.listing_changes import ListingChange
 from marketdata.simulator.market import Asset, Instrument, Life, Market
 from marketdata.simulator.scenario import Scenario
 from marketdata.simulator.series import Series
@@ -52,9 +54,27 @@ class Product:
     instrument: Instrument
     base_currency: str
     removed_ms: int | None = None
+    quote_increment: str | None = None
+    """The step of prices that the listing tells, where it is not that of the candles."""
+    word: str | None = None
+    """A status or a flag that does not follow the clock."""
+
+    def changed(self, change: ListingChange) -> Self:
+        """Any status word, or one of the flags; any increment; another product is one of another base currency."""
+        match change.change:
+            case "rename":
+                return replace(self, instrument=self.instrument.renamed(change.target))
+            case "status":
+                return replace(self, word=change.target)
+            case "tick":
+                return replace(self, quote_increment=change.step)
+            case _:
+                return replace(self, base_currency=change.target)
 
     def phase(self, now_ms: int) -> str:
-        """Where it stands in its life."""
+        """Where it stands in its life; a word that is no part of it is itself."""
+        if self.word is not None:
+            return _PHASES.get(self.word, self.word)
         life = self.instrument.life
         if now_ms < life.listed_ms:
             return "auction" if now_ms >= life.listed_ms - DAY_MS else "announced"
@@ -66,6 +86,19 @@ class Product:
         return "halted" if since_ms < HOUR_MS else "cancelling" if since_ms < DAY_MS else "delisted"
 
 
+_PHASES = {
+    "online": "trading",
+    "offline": "halted",
+    "post_only": "announced",
+    "limit_only": "new",
+    "cancel_only": "cancelling",
+    "auction_mode": "auction",
+    "trading_disabled": "disabled",
+}
+"""Which phase of its life shows a product with that status or flag."""
+_ONLINE = frozenset({"announced", "auction", "new", "trading", "leaving", "cancelling", "disabled"})
+
+
 class SimulatedCoinbase:
     """What the simulated market has of Coinbase Exchange."""
 
@@ -74,6 +107,11 @@ class SimulatedCoinbase:
         self.market = market
         self._scenario = scenario
         self._catalogue = Catalogue(_products(market.seed, scenario.ending_percent))
+
+    @property
+    def catalogues(self) -> tuple[Catalogue[Product]]:
+        """All that it lists."""
+        return (self._catalogue,)
 
     def count(self, now_ms: int) -> int:
         """How many products are listed."""
@@ -153,14 +191,14 @@ def candle(instrument: Instrument, open_ms: int, bar: Bar, *, noisy: bool = Fals
 def _written(product: Product, now_ms: int) -> dict[str, object]:
     """A product's 18 keys."""
     instrument, phase = product.instrument, product.phase(now_ms)
-    base, _, quote = instrument.symbol.rpartition("-")
+    base, quote = instrument.symbol.rpartition("-")[0], instrument.quote.name
     chance = crc32(instrument.name)
-    stable = instrument.symbol in _PAIRED_STABLES
+    stable = instrument.first_symbol in _PAIRED_STABLES
     return {
         "id": instrument.symbol,
         "base_currency": product.base_currency,
         "quote_currency": quote,
-        "quote_increment": padded(instrument.tick, instrument.price_scale),
+        "quote_increment": product.quote_increment or padded(instrument.tick, instrument.price_scale),
         "base_increment": padded(1, instrument.size_scale),
         "display_name": f"{base}/{quote}" if chance % 9 == 0 else instrument.symbol,
         "min_market_funds": _MIN_FUNDS.get(quote, "1"),
@@ -168,9 +206,9 @@ def _written(product: Product, now_ms: int) -> dict[str, object]:
         "post_only": phase == "announced",
         "limit_only": phase in {"new", "leaving"},
         "cancel_only": phase == "cancelling",
-        "status": "delisted" if phase == "delisted" else "offline" if phase == "halted" else "online",
+        "status": "online" if phase in _ONLINE else "offline" if phase == "halted" else phase,
         "status_message": "",
-        "trading_disabled": phase in {"halted", "delisted"},
+        "trading_disabled": phase in {"halted", "delisted", "disabled"},
         "fx_stablecoin": stable,
         "max_slippage_percentage": "0.01000000" if stable else "0.10000000" if chance % 40 == 0 else "0.03000000",
         "auction_mode": phase == "auction",

@@ -2,67 +2,36 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from marketdata import __version__
 from marketdata.simulator.answers import json_body
-from marketdata.simulator.calls import EXCHANGES
-from marketdata.simulator.clock import SteeredClock, parse_moment_ms
+from marketdata.simulator.clock import SteeredClock
+from marketdata.simulator.control_requests import (
+    ClockChange,
+    Foreign,
+    Selection,
+    Trouble,
+    WrongRequestError,
+    exchange_id,
+    timed,
+)
 from marketdata.simulator.controls import Controls
 from marketdata.simulator.fault_kinds import GROUPS
 from marketdata.simulator.faults import WrongFaultError, check_route
+from marketdata.simulator.listing_changes import ListingChange, WrongListingChangeError
+from marketdata.simulator.listings import Listings
 from marketdata.simulator.outages import Outage, Outages
 from marketdata.simulator.sources import Sources
 from marketdata.simulator.troubles import WrongTroubleError
 from marketdata.simulator.venues import Venue
 
 type _Endpoint = Callable[[Request], Awaitable[object]]
-
-
-class _WrongRequestError(ValueError):
-    """A request that cannot be done; the message says why."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class _ClockChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What is to become of the clock, in this order."""
-
-    now_ms: int | None = None
-    advance_ms: int = 0
-    rate: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
-
-
-class _Selection(msgspec.Struct, forbid_unknown_fields=True):
-    """Which entries of the journal are wanted."""
-
-    exchange: str | None = None
-    route: str | None = None
-    symbol: str | None = None
-    since: int | None = None
-    limit: Annotated[int, Meta(ge=0)] = 1000
-
-
-class _Foreign(msgspec.Struct, forbid_unknown_fields=True):
-    """What another program at the same address used."""
-
-    exchange: str
-    foreign: Annotated[int, Meta(ge=0)]
-
-
-class _Trouble(msgspec.Struct, forbid_unknown_fields=True):
-    """What an exchange is to be in."""
-
-    exchange: str
-    trouble: str | None
 
 
 class Control:
@@ -87,6 +56,14 @@ class Control:
                 "GET": (self._get_outages, "when exchanges are off"),
                 "POST": (self._add_outages, 'one {"exchange": …, "from": …, "until": …}, whole minutes, or a list'),
                 "DELETE": (self._clear_outages, "none, those of the scenario neither"),
+            },
+            "/listings": {
+                "GET": (self._get_listings, "what is planned to become of listed instruments"),
+                "POST": (
+                    self._add_listings,
+                    'one {"exchange": …, "symbol": …, "change": …, "to": …, "from": …, "until": …}, or a list',
+                ),
+                "DELETE": (self._clear_listings, "they are as they were announced"),
             },
             "/limits": {
                 "GET": (self._get_limits, "what the exchanges have counted of this address, refused and banned"),
@@ -121,9 +98,9 @@ class Control:
         async def answer(request: Request) -> Response:
             try:
                 return _json(await self._endpoint(path, request.method)(request))
-            except _WrongRequestError as error:
+            except WrongRequestError as error:
                 return _json({"error": str(error)}, error.status)
-            except (WrongFaultError, WrongTroubleError, msgspec.DecodeError) as error:
+            except (WrongFaultError, WrongListingChangeError, WrongTroubleError, msgspec.DecodeError) as error:
                 return _json({"error": str(error)}, 400)
 
         return answer
@@ -131,9 +108,9 @@ class Control:
     def _endpoint(self, path: str, method: str) -> _Endpoint:
         methods = self._endpoints.get(path)
         if methods is None:
-            raise _WrongRequestError("there is nothing; GET /_control lists what there is", 404)
+            raise WrongRequestError("there is nothing; GET /_control lists what there is", 404)
         if method not in methods:
-            raise _WrongRequestError(f"this takes {' and '.join(methods)}", 405)
+            raise WrongRequestError(f"this takes {' and '.join(methods)}", 405)
         return methods[method][0]
 
     async def _list(self, _: Request) -> object:
@@ -162,13 +139,13 @@ class Control:
         return {"now_ms": self._clock.now_ms(), "rate": self._clock.rate}
 
     async def _set_clock(self, request: Request) -> object:
-        change = msgspec.json.decode(await request.body(), type=_ClockChange)
+        change = msgspec.json.decode(await request.body(), type=ClockChange)
         try:
             now_ms = self._clock.now_ms() if change.now_ms is None else change.now_ms
             if change.now_ms is not None or change.advance_ms:
                 self._clock.set(now_ms + change.advance_ms)  # in one step: what is wrong changes nothing
         except ValueError as error:
-            raise _WrongRequestError(str(error)) from None
+            raise WrongRequestError(str(error)) from None
         if change.rate is not None:
             self._clock.run(change.rate)
         return await self._get_clock(request)
@@ -177,9 +154,8 @@ class Control:
         return {"outages": list(self._outages())}
 
     async def _add_outages(self, request: Request) -> object:
-        given: Any = msgspec.json.decode(await request.body(), type=dict[str, Any] | list[dict[str, Any]])
         outages = self._outages()
-        for outage in [_outage(each) for each in (given if isinstance(given, list) else [given])]:
+        for outage in timed(await request.body(), Outage):
             outages.add(outage)
         return await self._get_outages(request)
 
@@ -189,16 +165,32 @@ class Control:
 
     def _outages(self) -> Outages:
         if self._sources.outages is None:
-            raise _WrongRequestError("recordings are as they are, without outages")
+            raise WrongRequestError("recordings are as they are, without outages")
         return self._sources.outages
+
+    async def _get_listings(self, _: Request) -> object:
+        return {"changes": list(self._listings())}
+
+    async def _add_listings(self, request: Request) -> object:
+        self._listings().add(*timed(await request.body(), ListingChange))
+        return await self._get_listings(request)
+
+    async def _clear_listings(self, request: Request) -> object:
+        self._listings().clear()
+        return await self._get_listings(request)
+
+    def _listings(self) -> Listings:
+        if self._sources.listings is None:
+            raise WrongRequestError("recordings are as they are, without planned changes")
+        return self._sources.listings
 
     async def _get_limits(self, _: Request) -> object:
         return {"limits": {exchange: venue.limits.usage for exchange, venue in self._venues.items()}}
 
     async def _use_limits(self, request: Request) -> object:
-        use = msgspec.json.decode(await request.body(), type=_Foreign)
+        use = msgspec.json.decode(await request.body(), type=Foreign)
         now_ms = self._clock.now_ms() + self._sources.scenario.skew_ms
-        self._venues[_exchange_id(use.exchange)].limits.add_foreign(use.foreign, now_ms)
+        self._venues[exchange_id(use.exchange)].limits.add_foreign(use.foreign, now_ms)
         return await self._get_limits(request)
 
     async def _get_troubles(self, _: Request) -> object:
@@ -210,8 +202,8 @@ class Control:
         }
 
     async def _set_trouble(self, request: Request) -> object:
-        wanted = msgspec.json.decode(await request.body(), type=_Trouble)
-        self._venues[_exchange_id(wanted.exchange)].exchange.suffer(wanted.trouble)
+        wanted = msgspec.json.decode(await request.body(), type=Trouble)
+        self._venues[exchange_id(wanted.exchange)].exchange.suffer(wanted.trouble)
         return await self._get_troubles(request)
 
     async def _clear_troubles(self, request: Request) -> object:
@@ -220,9 +212,9 @@ class Control:
         return await self._get_troubles(request)
 
     async def _get_journal(self, request: Request) -> object:
-        wanted = msgspec.convert(dict(request.query_params), _Selection, strict=False)
+        wanted = msgspec.convert(dict(request.query_params), Selection, strict=False)
         if wanted.exchange is not None:
-            _exchange_id(wanted.exchange)
+            exchange_id(wanted.exchange)
         if wanted.route is not None:
             check_route(wanted.route)
         entries = self._journal.entries(**msgspec.structs.asdict(wanted))
@@ -246,7 +238,7 @@ class Control:
     async def _remove_fault(self, request: Request) -> object:
         planted_id: int = request.path_params["id"]
         if not self._faults.remove(planted_id):
-            raise _WrongRequestError(f"no fault has the id {planted_id}; GET /_control/faults lists them", 404)
+            raise WrongRequestError(f"no fault has the id {planted_id}; GET /_control/faults lists them", 404)
         return {"faults": list(self._faults)}
 
     async def _get_kinds(self, _: Request) -> object:
@@ -254,22 +246,6 @@ class Control:
             group: [{"kind": kind.name, "meaning": kind.meaning, "takes": kind.defaults} for kind in kinds]
             for group, kinds in GROUPS.items()
         }
-
-
-def _outage(given: dict[str, Any]) -> Outage:
-    """What was sent, the moments in either form."""
-    try:
-        given |= {name: parse_moment_ms(str(given[name])) for name in ("from", "until") if name in given}
-    except ValueError as error:
-        raise _WrongRequestError(str(error)) from None
-    outage = msgspec.convert(given, Outage)
-    return msgspec.structs.replace(outage, exchange=_exchange_id(outage.exchange))
-
-
-def _exchange_id(name: str) -> str:
-    if name not in EXCHANGES:
-        raise _WrongRequestError(f"no exchange is called {name!r}; there are: {', '.join(EXCHANGES)}")
-    return EXCHANGES[name]
 
 
 def _json(body: object, status: int = 200) -> Response:

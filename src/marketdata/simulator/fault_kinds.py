@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from marketdata.simulator import fault_answers, fault_rows, fault_wire
+from marketdata.simulator import fault_answers, fault_listings, fault_rows, fault_wire
 from marketdata.simulator.answers import Answer
 from marketdata.simulator.fault_scene import Scene
 from marketdata.simulator.wire import Wire
@@ -102,6 +102,15 @@ _ROWS = (
     _spoils("missing-optional", "a row without a field that nobody needs", fault_rows.missing_optional),
     _spoils("missing-required", "a row without a field that it must have", fault_rows.missing_required),
 )
+_LISTING = (
+    _spoils("listing-empty", "nothing is listed", fault_listings.empty),
+    _spoils("listing-shrunk", "without `percent` of the rows, the same each time", fault_listings.shrunk, percent=21),
+    _spoils("listing-grown", "`percent` more rows, of coins nobody knows", fault_listings.grown, percent=300),
+    _spoils("listing-renamed", "each symbol is another one", fault_listings.renamed),
+    _spoils("listing-unknown-status", "each row is in a status that nobody knows", fault_listings.unknown_status),
+    _spoils("listing-delisted", "each row that has a status says that it is delisted", fault_listings.delisted),
+    _spoils("listing-unreadable", "`percent` of the rows cannot be read", fault_listings.unreadable, percent=1),
+)
 
 USAGE = """\
 A fault is KIND,name=value,… and is played where all that is given holds; of several the first whose turn it is:
@@ -116,7 +125,12 @@ Examples:
   status,status=503,chance=0.2
   html,status=502,from=2026-03-15T12:00:00Z,until=2026-03-15T12:05:00Z"""
 
-GROUPS: Mapping[str, tuple[Kind, ...]] = {"The connection": _CONNECTION, "The answer": _ANSWER, "The rows": _ROWS}
+GROUPS: Mapping[str, tuple[Kind, ...]] = {
+    "The connection": _CONNECTION,
+    "The answer": _ANSWER,
+    "The rows": _ROWS,
+    "The listing": _LISTING,
+}
 KINDS: Mapping[str, Kind] = {kind.name: kind for group in GROUPS.values() for kind in group}
 
 

@@ -36,7 +36,7 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     status: Annotated[int, Meta(ge=200, le=599)] = 200
     seconds: Annotated[float, Meta(ge=0)] = 0
     bytes: Annotated[int, Meta(ge=0)] | None = None
-    percent: Annotated[int, Meta(ge=0, le=100)] = 100
+    percent: Annotated[int, Meta(ge=0, le=10_000)] = 100
 
     def matches(self, call: Call, now_ms: int) -> bool:
         """Whether a request is one that it is for."""

@@ -50,6 +50,8 @@ def _check(fault: Fault) -> None:
         raise WrongFaultError(f"{fault.status} is no status of an answer with a body")
     if fault.kind in {"redirect", "redirect-loop"} and fault.status not in _REDIRECTS:
         raise WrongFaultError(f"{fault.status} redirects nobody; there are: {', '.join(map(str, _REDIRECTS))}")
+    if fault.percent > 100 and fault.kind != "listing-grown":
+        raise WrongFaultError("percent is 0 to 100: there is no more of an answer than all of it")
 
 
 def check_route(route: str) -> None:

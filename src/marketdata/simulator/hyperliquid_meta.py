@@ -10,7 +10,7 @@ from marketdata.simulator.catalogue import Catalogue
 from marketdata.simulator.grids import Grid
 from marketdata.simulator.hyperliquid_candles import candle, grids, old_candle
 from marketdata.simulator.hyperliquid_contexts import OUTCOME_MIDS, Contexts
-from marketdata.simulator.hyperliquid_universe import DEXES, Perp, Token, Tokens, pairs, perps
+from marketdata.simulator.hyperliquid_universe import DEXES, Pair, Perp, Token, Tokens, pairs, perps
 from marketdata.simulator.market import Instrument, Market
 from marketdata.simulator.prelisting import Prelisted
 from marketdata.simulator.scenario import Scenario
@@ -30,7 +30,12 @@ class SimulatedHyperliquid:
         self._pairs = Catalogue(pairs(self._tokens))
         self._grids = grids(scenario)
         self._contexts = Contexts(market)
-        self._prelisted: dict[str, Prelisted] = {}
+        self._prelisted: dict[Instrument, Prelisted] = {}
+
+    @property
+    def catalogues(self) -> tuple[Catalogue[Perp], Catalogue[Pair]]:
+        """All that it lists."""
+        return self._perps, self._pairs
 
     def count(self, now_ms: int) -> int:
         """How many perpetuals and pairs are listed."""
@@ -46,11 +51,12 @@ class SimulatedHyperliquid:
     def prelisted(self, coin: str, now_ms: int) -> Prelisted:
         """A listed coin's instrument with its made-up rows. Raises SymbolUnknownError."""
         instrument = self.instrument(coin, now_ms)
-        if coin not in self._prelisted:
+        if instrument not in self._prelisted:
             days, perp = self._scenario.prelisted_days, self._perps.get(coin, now_ms)
             usual = perp.prelisted_days if perp else 0
-            self._prelisted[coin] = Prelisted.of(instrument, usual if days is None else days.get(coin, 0))
-        return self._prelisted[coin]
+            told = usual if days is None else days.get(instrument.first_symbol, 0)
+            self._prelisted[instrument] = Prelisted.of(instrument, told)
+        return self._prelisted[instrument]
 
     def kept_from_ms(self, interval: str, now_ms: int) -> int:
         """The open of the oldest candle that is still kept; it slides with the clock."""
@@ -137,13 +143,15 @@ class SimulatedHyperliquid:
             }
             for pair in listed
         ]
-        return {"universe": universe, "tokens": [_token(token) for token in self._tokens.listed(listed)]}
+        decimals = {pair.tokens[0]: pair.size_decimals for pair in listed if pair.size_decimals is not None}
+        tokens = [_token(token, decimals.get(token.index)) for token in self._tokens.listed(listed)]
+        return {"universe": universe, "tokens": tokens}
 
 
 def _asset(perp: Perp, now_ms: int) -> dict[str, object]:
     """One entry of a universe; optional keys are absent, not false."""
     asset: dict[str, object] = {
-        "szDecimals": perp.instrument.size_scale,
+        "szDecimals": perp.instrument.size_scale if perp.size_decimals is None else perp.size_decimals,
         "name": perp.instrument.symbol,
         "maxLeverage": perp.max_leverage,
         "marginTableId": perp.max_leverage if perp.dex else _margin_table(perp.max_leverage),
@@ -188,13 +196,14 @@ _TIERS = {
 """Margin tables as recorded: description, and the leverage from each size on."""
 
 
-def _token(token: Token) -> dict[str, object]:
-    """One spot token."""
+def _token(token: Token, size_decimals: int | None) -> dict[str, object]:
+    """One spot token; `size_decimals` are told in place of its own."""
+    usual = 8 if token.index == 0 else token.size_decimals
     digest = blake2b(f"{token.index}/{token.asset.name}".encode(), digest_size=20).hexdigest()
     linked = token.index and token.index % 3 == 1
     return {
         "name": token.asset.name,
-        "szDecimals": 8 if token.index == 0 else token.size_decimals,
+        "szDecimals": usual if size_decimals is None else size_decimals,
         "weiDecimals": 8 if token.size_decimals else 5,
         "index": token.index,
         "tokenId": "0x" + digest[:32],

@@ -1,14 +1,16 @@
 """What the simulated Hyperliquid lists: main-dex perpetuals, builder dexes (HIP-3) and spot pairs."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import count
+from typing import Self
 from zlib import crc32
 
 from marketdata.simulator.assets import invented_assets, real_assets
 from marketdata.simulator.catalogue import first_life, lives
 from marketdata.simulator.grids import DAY_MS
+from marketdata.simulator.listing_changes import ListingChange
 from marketdata.simulator.market import Asset, Instrument, Life
 
 _PERP_DECIMALS, _SPOT_DECIMALS = 6, 8
@@ -51,6 +53,8 @@ _NAMED_PAIRS = {0: (1, 0), 107: (150, 0), 142: (197, 0), 151: (221, 0), 156: (25
 MISSING_PAIRS = (71, 98, 144, 149, 154, 167, 168, 169, 181, 186, 197)
 """Indexes without a pair: from the first of them on, the index of a pair is not its place in the list."""
 _FIRST_TOKENS = 361
+_MOST_TOKENS = 2000
+_STATUSES = {"isDelisted": True, "listed": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +69,31 @@ class Perp:
     prelisted_days: int = 0
     """Of how many days before its first trade there are made-up rows."""
     removed_ms: int | None = None
+    size_decimals: int | None = None
+    """The decimals of sizes that the universe tells, where they are not those of the candles."""
+    is_delisted: bool | None = None
+    """Whether it is settled for good, where that does not follow the clock."""
+
+    def changed(self, change: ListingChange) -> Self:
+        """Settled or not, other size decimals; it cannot become another: its dex tells the collateral of all it has."""
+        match change.change:
+            case "rename":
+                if not change.target.startswith(prefix := f"{self.dex}:" if self.dex else ""):
+                    raise change.wrong(f"it stays in its dex: {prefix}…")
+                return replace(self, instrument=self.instrument.renamed(change.target))
+            case "status":
+                if change.target not in _STATUSES:
+                    raise change.wrong(f"`to` is one of {', '.join(_STATUSES)}")
+                return replace(self, is_delisted=_STATUSES[change.target])
+            case "tick":
+                return replace(self, size_decimals=change.whole(0, _PERP_DECIMALS))
+            case _:
+                raise change.wrong("its coin and its dex are all that a perpetual is; a pair may be of another token")
 
     def delisted(self, now_ms: int) -> bool:
         """Whether it has been settled for good; it keeps its place."""
+        if self.is_delisted is not None:
+            return self.is_delisted
         ended_ms = self.instrument.life.ended_ms
         return ended_ms is not None and ended_ms <= now_ms
 
@@ -80,6 +106,20 @@ class Pair:
     index: int
     tokens: tuple[int, int]
     removed_ms: int | None = None
+    size_decimals: int | None = None
+    """The decimals of sizes that its base token tells, where they are not those of the candles."""
+
+    def changed(self, change: ListingChange) -> Self:
+        """Other size decimals, which are its base token's; another base token, by its index. It has no status."""
+        match change.change:
+            case "rename":
+                return replace(self, instrument=self.instrument.renamed(change.target))
+            case "tick":
+                return replace(self, size_decimals=change.whole(0, _SPOT_DECIMALS))
+            case "replace":
+                return replace(self, tokens=(change.whole(1, _MOST_TOKENS), self.tokens[1]))
+            case _:
+                raise change.wrong("a spot pair has no status")
 
 
 @dataclass(frozen=True, kw_only=True)

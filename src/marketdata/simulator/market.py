@@ -7,7 +7,7 @@ are days joined, so that an answer costs what its rows cost and all intervals ag
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from itertools import pairwise
@@ -74,11 +74,22 @@ class Instrument:
     """Decimals of a size; the size step is one of the last decimal."""
     trades_a_day: int
     life: Life
+    announced_as: str = ""
+    """The symbol that it had before it was renamed."""
+
+    @property
+    def first_symbol(self) -> str:
+        """The symbol that it was announced under."""
+        return self.announced_as or self.symbol
 
     @cached_property
     def name(self) -> bytes:
-        """What no other instrument is called."""
-        return f"{self.exchange}/{self.symbol}".encode()
+        """What no other instrument is called, and this one for ever."""
+        return f"{self.exchange}/{self.first_symbol}".encode()
+
+    def renamed(self, symbol: str) -> "Instrument":
+        """The same under another symbol."""
+        return replace(self, symbol=symbol, announced_as=self.first_symbol)
 
     def last_ms(self, now_ms: int) -> int:
         """The last moment with a candle at `now_ms`."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from marketdata.simulator.listing_changes import ListingChange
 from marketdata.simulator.outages import Outage
 
 type _Count = Annotated[int, Meta(ge=0)]
@@ -37,6 +38,8 @@ class Scenario:
     """How many of the requests Hyperliquid answers with a 502 for no reason, in per cent; about 4 were seen to fail."""
     outages: tuple[Outage, ...] = ()
     """When exchanges are off: candles are missing, longer ones have the rest."""
+    listing_changes: tuple[ListingChange, ...] = ()
+    """What becomes of listed instruments when: absent, renamed, of another tick or status, or something else."""
     corrected_ms: _Count = 0
     """For how long after its close one of the last two closed candles may still change; inferred from Binance."""
     late_flat_ms: _Count = 0

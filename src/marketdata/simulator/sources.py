@@ -10,6 +10,7 @@ from marketdata.simulator.coinbase import CoinbaseSource
 from marketdata.simulator.coinbase_products import SimulatedCoinbase
 from marketdata.simulator.hyperliquid import HyperliquidSource
 from marketdata.simulator.hyperliquid_meta import SimulatedHyperliquid
+from marketdata.simulator.listings import Listings
 from marketdata.simulator.market import Market
 from marketdata.simulator.outages import Outages
 from marketdata.simulator.scenario import Scenario
@@ -31,14 +32,25 @@ class Sources:
     """How many symbols each exchange lists at a moment, by exchange id."""
     outages: Outages | None = None
     """When its exchanges are off; None: recordings are as they are."""
+    listings: Listings | None = None
+    """What is planned to become of its listed instruments; None: recordings are as they are."""
 
 
 def simulated(seed: int = DEFAULT_SEED, scenario: Scenario | None = None) -> Sources:
-    """The seeded market."""
+    """The seeded market. Raises WrongListingChangeError for a scenario that plans what cannot be."""
     scenario = scenario or Scenario()
     market = Market(seed, Outages(scenario.outages), scenario.corrected_ms)
     binance, hyperliquid = SimulatedBinance(market, scenario), SimulatedHyperliquid(market, scenario)
     coinbase = SimulatedCoinbase(market, scenario)
+
+    listings = Listings(
+        {
+            "binance_futures": binance.catalogues,
+            "hyperliquid": hyperliquid.catalogues,
+            "coinbase": coinbase.catalogues,
+        }
+    )
+    listings.add(*scenario.listing_changes)
 
     def counts(now_ms: int) -> dict[str, int]:
         return {
@@ -56,4 +68,5 @@ def simulated(seed: int = DEFAULT_SEED, scenario: Scenario | None = None) -> Sou
         scenario=scenario,
         counts=counts,
         outages=market.outages,
+        listings=listings,
     )
