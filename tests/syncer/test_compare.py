@@ -146,6 +146,17 @@ def test_one_missing_listing_is_no_delisting() -> None:
     assert patient["BTC-USDT-PERP"].symbol.delisted_at_source is None
 
 
+def test_a_row_that_cannot_be_read_is_no_missing_one() -> None:
+    patient, eth = Store(delist_after_listings=3), instrument("ETHUSDT", base="ETH")
+    unread = Refusal(exchange_symbol="BTCUSDT", reason="it has no tickSize")
+    patient.sync(instrument(), eth)
+    for _ in range(2):
+        for _ in range(2):
+            assert patient.sync(eth).missing == ["BTC-USDT-PERP"]
+        seen = patient.sync(eth, refused=(unread,))
+        assert (seen.events, seen.missing, patient["BTC-USDT-PERP"].listed) == ([], [], True)
+
+
 def test_three_missing_listings_in_less_than_half_an_hour_are_no_delisting() -> None:
     listing = Listing(instruments=(instrument("ETHUSDT", base="ETH"),))
     both = Listing(instruments=(instrument(), instrument("ETHUSDT", base="ETH")))

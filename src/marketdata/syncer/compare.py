@@ -76,7 +76,7 @@ def compare(
     """
     now_ms = moment.at_ms
     listed = {instrument.exchange_symbol: instrument for instrument in listing.instruments}
-    present = listed.keys() | {refusal.exchange_symbol for refusal in listing.refused}
+    unread = {refusal.exchange_symbol for refusal in listing.refused} - listed.keys()
     former = [row for row in stored if row.replaced_at is not None]
     current = [row for row in stored if row.replaced_at is None]
     leaving = [row for row in current if _is_replaced(row, listed)]
@@ -90,7 +90,11 @@ def compare(
 
     after: list[StoredSymbol] = list(former)
     after += [_replaced(row, _take(_dated(row, now_ms), None, held), now_ms) for row in leaving]
-    after += [_gone(row, moment, rules) for one, row in staying.items() if one not in present]
+    for one, row in staying.items():
+        if one in unread:
+            after.append(_unread(row))
+        elif one not in listed:
+            after.append(_gone(row, moment, rules))
     for one, instrument in listed.items():
         row = staying.get(one) or _unseen(exchange, instrument, names[one], now_ms)
         after.append(_seen(row, instrument, names[one], now_ms))
@@ -155,6 +159,13 @@ def _seen(row: StoredSymbol, instrument: ListedInstrument, name: str, now_ms: in
         missing_since=None,
         missing_since_listing=None,
     )
+
+
+def _unread(row: StoredSymbol) -> StoredSymbol:
+    """An instrument whose row in the listing tells nothing: it is no longer missing, and else as it was."""
+    if row.missing_since is None or row.symbol.status is Status.DELISTED:
+        return row
+    return replace(row, listed=True, missing_since=None, missing_since_listing=None)
 
 
 def _gone(row: StoredSymbol, moment: Moment, rules: GuardRules) -> StoredSymbol:
