@@ -16,7 +16,7 @@ EXAMPLES := build/examples
 SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format test-clients test-examples test-long budget-test mutants fuzz-parsers compose-test lock clean
+.PHONY: help install demo up test check format test-clients test-examples test-long budget-test memory-test mutants fuzz-parsers compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,7 +58,10 @@ test-long: $(TOOLS) ## what is worth hours now and then: thousands of examples a
 budget-test: $(TOOLS) ## twenty times the budget while processes die, and a hundred bans; half an hour
 	@exec $(BIN)/pytest -m long -s -o faulthandler_timeout=0 tests/e2e/budget $(PYTEST_ARGS)
 
-mutants: $(TOOLS) $(MUTANTS) ## plant faults in the core and list those that its tests miss; half an hour, less with MODULES="paging validate"
+memory-test: $(TOOLS) ## kill syncers, race them, hand them bad listings, live through a year; an hour and a half
+	@exec $(BIN)/pytest -m long -s -o faulthandler_timeout=0 tests/e2e/memory $(PYTEST_ARGS)
+
+mutants: $(TOOLS) $(MUTANTS) ## plant faults and list those that the tests miss; an hour, less with MODULES="core/paging syncer/guard"
 	@PYTHONPATH=src:$$(echo .venv-mutants/lib/python*/site-packages) exec $(BIN)/python -m tests.mutants $(MODULES)
 
 fuzz-parsers: $(TOOLS) $(FUZZ) ## feed the readers of exchanges' answers with damaged ones, each for SECONDS=60; on Linux

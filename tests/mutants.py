@@ -26,18 +26,21 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 from hypothesis import Phase, settings
 
-CORE = Path("src/marketdata/core")
+SOURCE = Path("src/marketdata")
 BUDGET = sorted(map(str, Path("tests/core/budget").glob("test_*.py")))
 TESTS = {
-    "paging": ["tests/core/test_paging.py"],
-    "validate": ["tests/core/test_validate.py"],
-    "budget/bookings": ["tests/core/budget/test_bookings.py", *BUDGET],
-    "budget/exchange": ["tests/core/budget/test_exchange.py", *BUDGET],
-    "budget/pool": ["tests/core/budget/test_pool.py", *BUDGET],
-    "budget/rule": ["tests/core/budget/test_rule.py", *BUDGET],
-    "budget/silences": ["tests/core/budget/test_silences.py", *BUDGET],
-    "fetch/breaker": ["tests/core/fetch/test_breaker.py"],
-    "fetch/flight": ["tests/core/fetch/test_flight.py"],
+    "core/paging": ["tests/core/test_paging.py"],
+    "core/validate": ["tests/core/test_validate.py"],
+    "core/budget/bookings": ["tests/core/budget/test_bookings.py", *BUDGET],
+    "core/budget/exchange": ["tests/core/budget/test_exchange.py", *BUDGET],
+    "core/budget/pool": ["tests/core/budget/test_pool.py", *BUDGET],
+    "core/budget/rule": ["tests/core/budget/test_rule.py", *BUDGET],
+    "core/budget/silences": ["tests/core/budget/test_silences.py", *BUDGET],
+    "core/fetch/breaker": ["tests/core/fetch/test_breaker.py"],
+    "core/fetch/flight": ["tests/core/fetch/test_flight.py"],
+    "syncer/compare": ["tests/syncer/test_compare.py"],
+    "syncer/guard": ["tests/syncer/test_guard.py"],
+    "syncer/tell": ["tests/syncer/test_tell.py", "tests/syncer/test_compare.py"],
 }
 """By module, what is to see its faults: its own tests first."""
 
@@ -106,8 +109,8 @@ def run(name: str, text: str, tests: list[str], most_s: int) -> int:
 
 def try_module(module: str, tests: list[str]) -> float:
     """The part of its faults that are seen, in percent. Prints those that are not."""
-    path = CORE / f"{module}.py"
-    name, text = f"marketdata.core.{module.replace('/', '.')}", path.read_text()
+    path = SOURCE / f"{module}.py"
+    name, text = f"marketdata.{module.replace('/', '.')}", path.read_text()
     load(tests)
     began = time.monotonic()
     if run(name, text, tests, 600):

@@ -171,3 +171,37 @@ def test_thresholds_are_settings() -> None:
     assert judge(100, instruments(range(299)), rules=rules) == ""
     assert judge(100, instruments(range(300)), rules=rules) != ""
     assert judge(100, instruments(range(90)), unreadable(range(90, 100)), rules=rules) == ""
+
+
+def test_what_is_accepted_need_not_come_again() -> None:
+    """The exchange recovered by itself."""
+    refused = (*unreadable(range(200, 220)), *[Refusal(exchange_symbol=None, reason="it is no row")] * 20)
+    listing = Listing(instruments=tuple(instruments([*range(40, 100), *range(300, 400)])), refused=refused)
+    accepted = find_shift(stored(100), listing, None)
+    assert (len(accepted.new), accepted.nameless) == (100, 20)
+    assert judge(100, list(listing.instruments), refused, accepted=accepted) == ""
+    assert judge(100, instruments(range(100)), accepted=accepted) == ""
+
+
+def test_rows_with_and_without_a_name_count_together() -> None:
+    nameless = (Refusal(exchange_symbol=None, reason="it is no row"),) * 3
+    assert judge(100, instruments(range(100)), (*unreadable(range(200, 202)), *nameless)) == ""
+    assert judge(100, instruments(range(100)), (*unreadable(range(200, 203)), *nameless)) == (
+        "6 of 106 rows can no longer be read"
+    )
+
+
+def test_of_rows_without_a_name_as_many_are_accepted_as_there_were() -> None:
+    nameless = (Refusal(exchange_symbol=None, reason="it is no row"),) * 20
+    assert judge(100, instruments(range(100)), nameless, accepted=Shift(nameless=15)) == ""
+    assert judge(100, instruments(range(100)), nameless, accepted=Shift(nameless=14)) != ""
+    assert judge(100, instruments(range(100)), unreadable(range(200, 205)), accepted=Shift(nameless=1)) == ""
+
+
+@pytest.mark.parametrize("identity", ["0", "other"])
+def test_any_other_identity_is_another_instrument(identity: str) -> None:
+    assert judge(100, instruments(range(100), identity=identity)) != ""
+
+
+def test_a_handful_of_new_ones_is_never_too_many() -> None:
+    assert judge(4, instruments(range(8))) == ""
