@@ -52,6 +52,8 @@ def test_every_path_of_the_contract_is_there(document: dict[str, Any]) -> None:
         "/v1/exchanges/{exchange}",
         "/v1/symbols",
         "/v1/symbols/{exchange}/{symbol}",
+        "/v1/symbols/{exchange}/{symbol}/history",
+        "/v1/events",
         "/v1/intervals",
         "/v1/resolve",
         "/v1/candles/{exchange}/{symbol}/{interval}",

@@ -48,6 +48,27 @@ def problems(*codes: str) -> dict[int | str, Document]:
     return _described({*codes, *_ALWAYS})
 
 
+def generation_headers() -> dict[int | str, Document]:
+    """The headers of an answer that says of which generation it is."""
+    return {
+        200: {
+            "headers": {
+                "Marketdata-Generation": {
+                    "schema": {"type": "string"},
+                    "description": "Of which generation of each exchange the answer is, a dictionary as in RFC 9651;"
+                    " an exchange's generation grows with each sync that changes what is told of it.",
+                    "example": "binance_futures=12, coinbase=3",
+                },
+                "Age": {
+                    "schema": {"type": "integer"},
+                    "description": "Seconds since the listings were read that the answer is from; of several the"
+                    " oldest.",
+                },
+            }
+        }
+    }
+
+
 def access_problems() -> dict[int | str, Document]:
     """The error responses of every operation that needs an access token."""
     return _described(set(_ACCESS))
