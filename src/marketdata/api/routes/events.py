@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import ListPage
-from marketdata.api.openapi import access_problems, problems
+from marketdata.api.openapi import access_problems, headers, problems
 from marketdata.api.parameters import parse_choice, parse_limit
 from marketdata.api.problems import Problem
 from marketdata.api.services import Services
@@ -106,15 +106,18 @@ class Rest(msgspec.Struct, frozen=True, array_like=True):
     "/events",
     operation_id="listEvents",
     summary="List what changed",
-    responses=problems(
-        "naive-timestamp",
-        "limit-too-large",
-        "bad-cursor",
-        "unknown-exchange",
-        "unknown-symbol",
-        "metadata-not-ready",
-        "database-unavailable",
-    ),
+    responses={
+        **problems(
+            "naive-timestamp",
+            "limit-too-large",
+            "bad-cursor",
+            "unknown-exchange",
+            "unknown-symbol",
+            "metadata-not-ready",
+            "database-unavailable",
+        ),
+        **headers("Link"),
+    },
 )
 async def list_feed(
     request: Request, response: Response, services: ServicesNeeded, filters: Annotated[EventFilters, Query()]

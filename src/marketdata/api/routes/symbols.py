@@ -13,7 +13,7 @@ from marketdata.api.catalogue import Search
 from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage, whole
-from marketdata.api.openapi import access_problems, generation_headers, problems
+from marketdata.api.openapi import GENERATION, access_problems, headers, problems
 from marketdata.api.parameters import AsOf, parse_limit
 from marketdata.api.problems import Problem
 from marketdata.api.search import is_last, rank, read_words, suggest
@@ -113,7 +113,10 @@ class Rest(msgspec.Struct, frozen=True, array_like=True):
     operation_id="listSymbols",
     summary="List instruments",
     response_model=Listed[Symbol],
-    responses={**problems("limit-too-large", "bad-cursor", "unknown-exchange", *_OF_THEN), **generation_headers()},
+    responses={
+        **problems("limit-too-large", "bad-cursor", "unknown-exchange", *_OF_THEN),
+        **headers("Link", *GENERATION),
+    },
 )
 async def list_symbols(
     request: Request, services: ServicesNeeded, filters: Annotated[SymbolFilters, Query()]
@@ -144,10 +147,10 @@ async def list_symbols(
         following = f"{request.scope.get('root_path', '')}{SYMBOLS_PATH}?cursor={cursor}"
     page = ListPage(count=len(shown), limit=filters.limit, complete=search.is_complete, next=following)
     body = b'{"data":[%b],"page":%b}' % (b",".join(json for _, json in shown), page.model_dump_json().encode())
-    headers = search.headers(services.clock.now_ms())
+    answer = Response(body, headers=search.headers(services.clock.now_ms()), media_type="application/json")
     if following is not None:
-        headers["Link"] = f'<{following}>; rel="next"'
-    return Response(body, headers=headers, media_type="application/json")
+        answer.headers["Link"] = f'<{following}>; rel="next"'
+    return answer
 
 
 def _matching(search: Search, filters: SymbolFilters, after: Place | None) -> Iterator[tuple[Place, bytes]]:
@@ -192,7 +195,7 @@ def _is_same_asset(wanted: str | None, asset: str | None) -> bool:
     operation_id="getSymbol",
     summary="Get one instrument",
     response_model=Symbol,
-    responses={**problems("unknown-exchange", "unknown-symbol", *_OF_THEN), **generation_headers()},
+    responses={**problems("unknown-exchange", "unknown-symbol", *_OF_THEN), **headers(*GENERATION)},
 )
 async def get_symbol(
     services: ServicesNeeded, exchange: str, symbol: str, as_of: Annotated[AsOf, Query()] = None
@@ -219,7 +222,7 @@ class Resolved(Listed[Symbol]):
     "/resolve",
     operation_id="resolve",
     summary="Find instruments by any name",
-    responses={**problems("unknown-exchange", *_OF_THEN), **generation_headers()},
+    responses={**problems("unknown-exchange", *_OF_THEN), **headers(*GENERATION)},
 )
 async def resolve(
     services: ServicesNeeded,
