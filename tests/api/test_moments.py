@@ -240,7 +240,7 @@ async def test_every_answer_says_which_generation_it_is_of_and_how_old(empty_api
         (f"symbols?as_of={first}", "binance_futures=1", 7210),
         ("symbols/coinbase/ETHUSDT", "coinbase=1", 10),
         ("symbols/binance_futures/ETHUSDT", "binance_futures=2", 3610),
-        ("resolve?name=nothing", both, 3610),
+        ("resolve?name=ETHUSDT", both, 3610),
     ):
         answer = await api.get(f"/v1/{path}")
         assert (answer.headers["marketdata-generation"], answer.headers["age"]) == (generations, str(age_s)), path
