@@ -22,6 +22,7 @@ from marketdata.store.clients import create_client
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import record_sync, upsert_exchange
 from marketdata.store.symbols import StoredSymbol, upsert_symbols
+from marketdata.store.syncs import NewSyncRun, record_run
 from marketdata.syncer.sync import sync_exchange
 from tests.built_in import ADAPTERS
 from tests.conftest import Postgres
@@ -97,6 +98,17 @@ SYMBOLS: Mapping[str, tuple[Symbol, ...]] = {
 }
 
 
+def made_run(exchange: ExchangeId, read_at: int, generation: int) -> NewSyncRun:
+    return NewSyncRun(
+        exchange=exchange,
+        started_at=read_at - 1000,
+        finished_at=read_at + 500,
+        read_at=read_at,
+        outcome="succeeded",
+        generation=generation,
+    )
+
+
 async def store_symbols(database: Database, symbols: Mapping[str, tuple[Symbol, ...]], now_ms: int) -> None:
     """What a first sync would write."""
     for name, listed in symbols.items():
@@ -108,6 +120,7 @@ async def store_symbols(database: Database, symbols: Mapping[str, tuple[Symbol, 
             ]
             await record_sync(connection, exchange, now_ms, changed=True)
             await upsert_symbols(connection, exchange, stored, now_ms, 1)
+            await record_run(connection, made_run(exchange, now_ms, 1))
 
 
 @dataclass

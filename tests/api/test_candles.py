@@ -203,7 +203,7 @@ async def test_the_unit_of_volume_has_the_factor(market: Market) -> None:
     "path,expected",
     [
         (
-            "binance_futures/NOPE-USDT-PERP/1h",
+            "binance_futures/NOTHING-USDT-PERP/1h",
             {
                 "status": 404,
                 "code": "unknown-symbol",

@@ -5,7 +5,7 @@ import psycopg
 import pytest
 
 from marketdata.api.app import create_app
-from marketdata.api.catalogue import Instruments
+from marketdata.api.instruments import Instruments
 from marketdata.api.services import Services
 from marketdata.core.clock import SystemClock
 from marketdata.core.errors import DatabaseUnavailable

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from marketdata.api.app import create_app
-from marketdata.api.catalogue import Instruments
+from marketdata.api.instruments import Instruments
 from marketdata.core.exchanges.adapter import CandleQuery
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.models import Candle, ExchangeId

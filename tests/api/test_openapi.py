@@ -52,6 +52,8 @@ def test_every_path_of_the_contract_is_there(document: dict[str, Any]) -> None:
         "/v1/exchanges/{exchange}",
         "/v1/symbols",
         "/v1/symbols/{exchange}/{symbol}",
+        "/v1/symbols/{exchange}/{symbol}/history",
+        "/v1/events",
         "/v1/intervals",
         "/v1/resolve",
         "/v1/candles/{exchange}/{symbol}/{interval}",
@@ -122,6 +124,19 @@ def test_the_formats_of_candles(document: dict[str, Any]) -> None:
     gaps = [GapReport(0, 1, 1, "missing")]
     meta = Meta("coinbase", "BTC-USD", "BTC-USD", "1h", "BTC", gaps, Origin(Source.LIVE, "GET /products"))
     assert set(answer["headers"]) == {"Link", *line_headers(page, meta, [WarningReport("code", "detail")])}
+
+
+async def test_the_headers_of_metadata_are_those_that_are_sent(api: Api, document: dict[str, Any]) -> None:
+    for path, asked in (
+        ("/v1/symbols", "/v1/symbols?limit=1"),
+        ("/v1/symbols/{exchange}/{symbol}", "/v1/symbols/coinbase/BTC-USD"),
+        ("/v1/resolve", "/v1/resolve?name=BTC-USD"),
+        ("/v1/events", "/v1/events?limit=1"),
+    ):
+        described = document["paths"][path]["get"]["responses"]["200"].get("headers", {})
+        sent = (await api.get(asked)).headers
+        assert {name.lower() for name in described} >= set(sent) & {"link", "age", "marketdata-generation"}, path
+        assert all(name.lower() in sent for name in described if name != "Link"), path
 
 
 async def test_the_docs_page_needs_nothing_from_elsewhere(api: Api) -> None:

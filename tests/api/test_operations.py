@@ -2,15 +2,18 @@ import pytest
 
 from marketdata.api.app import create_app
 from marketdata.api.services import Freshness, Services
-from marketdata.core.models import ExchangeId
+from marketdata.core.models import ExchangeId, Source
 from marketdata.store.engine import Database
-from marketdata.store.syncs import NewSyncRun, record_run
+from marketdata.store.installation import claim_source
+from marketdata.store.syncs import NewSyncRun, SyncRun, record_run
 from tests.api.conftest import NOW_MS, Api, problem
+from tests.api.worlds import sync
+from tests.listings import instrument
 
 COINBASE = ExchangeId("coinbase")
 
 
-async def add_run(database: Database, outcome: str, error_code: str | None = None) -> None:
+async def add_run(database: Database, outcome: str, error_code: str | None = None) -> SyncRun:
     run = NewSyncRun.model_validate(
         {
             "exchange": COINBASE,
@@ -21,11 +24,12 @@ async def add_run(database: Database, outcome: str, error_code: str | None = Non
             "listed": 1,
             "added": 1,
             "error_code": error_code,
+            "error_detail": error_code and f"in words: {error_code}",
             "report": {"refused": [{"exchange_symbol": "BAD-USD", "reason": "no id"}]},
         }
     )
     async with database.transaction() as connection:
-        await record_run(connection, run)
+        return await record_run(connection, run)
 
 
 async def test_exchanges_say_what_they_can_be_asked_and_how_fresh_they_are(api: Api) -> None:
@@ -58,13 +62,14 @@ async def test_intervals(api: Api) -> None:
 async def test_syncs(api: Api, database: Database) -> None:
     await add_run(database, "succeeded")
     await add_run(database, "failed", "upstream-timeout")
-    body = (await api.get("/v1/syncs")).json()
+    body = (await api.get("/v1/syncs?exchange=coinbase&limit=2")).json()
     assert [run["outcome"] for run in body["data"]] == ["failed", "succeeded"]
     assert body["data"][1]["duration_s"] == 1.5
     assert body["data"][1]["report"]["refused"] == [{"exchange_symbol": "BAD-USD", "reason": "no id"}]
-    assert body["page"] == {"count": 2, "limit": 20, "complete": True, "next": None}
+    assert body["page"] == {"count": 2, "limit": 2, "complete": True, "next": None}
     assert len((await api.get("/v1/syncs?limit=1&exchange=coinbase")).json()["data"]) == 1
-    assert (await api.get("/v1/syncs?exchange=hyperliquid")).json()["data"] == []
+    others = (await api.get("/v1/syncs?exchange=hyperliquid")).json()["data"]
+    assert [(run["exchange"], run["outcome"]) for run in others] == [("hyperliquid", "succeeded")]
     assert problem(await api.get("/v1/syncs?limit=101")) == {
         "status": 400,
         "code": "limit-too-large",
@@ -87,7 +92,7 @@ async def test_syncs(api: Api, database: Database) -> None:
 async def test_the_condition_of_an_exchange(
     api: Api, database: Database, outcome: str, error_code: str | None, condition: str
 ) -> None:
-    await add_run(database, outcome, error_code)
+    run = await add_run(database, outcome, error_code)
     body = (await api.get("/v1/status")).json()
     (coinbase,) = (one for one in body["exchanges"] if one["exchange"] == "coinbase")
     assert coinbase == {
@@ -95,7 +100,10 @@ async def test_the_condition_of_an_exchange(
         "base_url": "http://127.0.0.1:9",
         "source": "simulated",
         "condition": condition,
+        "detail": None if error_code is None else f"in words: {error_code}",
+        "quarantined_run": run.id if condition == "quarantined" else None,
         "generation": 1,
+        "listings": 1,
         "last_sync_at": NOW_MS,
         "age_s": 0.0,
         "banned_until": None,
@@ -103,10 +111,64 @@ async def test_the_condition_of_an_exchange(
     }
 
 
+async def test_a_quarantine_lasts_until_a_sync_succeeds(api: Api, database: Database) -> None:
+    conditions = []
+    for outcome in ("quarantined", "quarantined", "succeeded"):
+        run = await add_run(database, outcome, "listing-quarantined" if outcome == "quarantined" else None)
+        body = (await api.get("/v1/status")).json()
+        (coinbase,) = (one for one in body["exchanges"] if one["exchange"] == "coinbase")
+        conditions.append((coinbase["condition"], coinbase["quarantined_run"] == run.id))
+    assert conditions == [("quarantined", True), ("quarantined", True), ("ok", False)]
+
+
+async def test_status_of_what_is_stale_or_mixed_says_why(
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def source(*_: object) -> Source:
+        return Source.SIMULATED
+
+    api.clock.advance(10_000_000)
+    one, *_ = (await api.get("/v1/status")).json()["exchanges"]
+    assert (one["condition"], one["detail"]) == ("stale", "no sync has succeeded since 2026-01-01T00:00:00Z")
+    monkeypatch.setattr("marketdata.core.fetch.Fetcher.source", source)
+    async with database.transaction() as connection:
+        await claim_source(connection, Source.LIVE, NOW_MS)
+    await api.services.refresh()
+    one, *_ = (await api.get("/v1/status")).json()["exchanges"]
+    assert one["condition"] == "degraded"
+    assert one["detail"] == "the instruments held are live, and its address serves what is simulated"
+
+
+async def test_syncs_tell_what_they_changed(empty_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = empty_api
+    await sync(api, 0, instrument())
+    await sync(api, 1, instrument())
+    await sync(api, 2, instrument(tick_size="0.01"), instrument("ETHUSDT", "ETH"))
+    await sync(api, 3, instrument("ETHUSDT", "ETH"), exchange=COINBASE)
+    await sync(api, 4, instrument("XUSDT", "X"), exchange=COINBASE)
+
+    async def told() -> list[tuple[str, int, list[str], bool]]:
+        runs = (await api.get("/v1/syncs")).json()["data"]
+        return [
+            (run["exchange"], run["runs"], [change["type"] for change in run["changes"]], run["changes_complete"])
+            for run in runs
+        ]
+
+    assert await told() == [
+        ("coinbase", 1, ["delisted", "listed"], True),
+        ("coinbase", 1, [], False),
+        ("binance_futures", 1, ["field_changed", "listed"], True),
+        ("binance_futures", 1, [], True),
+        ("binance_futures", 1, [], False),
+    ]
+    monkeypatch.setattr("marketdata.api.routes.operations._MOST_CHANGES", 1)
+    assert (await told())[0] == ("coinbase", 1, ["delisted"], False)
+
+
 async def test_status_before_any_sync(empty_api: Api) -> None:
     body = (await empty_api.get("/v1/status")).json()
-    assert {(one["condition"], one["last_sync_at"], one["age_s"]) for one in body["exchanges"]} == {
-        ("stale", None, None)
+    assert {(one["condition"], one["detail"], one["last_sync_at"], one["age_s"]) for one in body["exchanges"]} == {
+        ("stale", "it has never been synced", None, None)
     }
     assert (await empty_api.http.get("/health/live")).json() == {"status": "live"}
 

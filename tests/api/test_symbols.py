@@ -123,6 +123,7 @@ async def test_a_cursor_stands_alone_and_cannot_be_changed(api: Api) -> None:
                 "code": "unknown-symbol",
                 "detail": "No instrument of coinbase has this symbol; `/v1/resolve` finds any spelling.",
                 "parameter": "symbol",
+                "did_you_mean": ["BTC-USD"],
             },
         ),
         (

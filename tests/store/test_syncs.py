@@ -1,17 +1,18 @@
 from marketdata.core.models import ExchangeId, Refusal
 from marketdata.store.engine import Database
-from marketdata.store.exchanges import upsert_exchange
+from marketdata.store.exchanges import record_sync, upsert_exchange
 from marketdata.store.syncs import (
     Clash,
     NewSyncRun,
+    Reading,
     Shift,
     SyncReport,
     get_last_applied,
+    get_reading,
     get_run,
     last_runs,
     list_runs,
     record_run,
-    seen_at,
 )
 
 COINBASE, HYPERLIQUID = ExchangeId("coinbase"), ExchangeId("hyperliquid")
@@ -64,6 +65,7 @@ async def test_syncs_in_a_row_that_come_to_the_same_share_one_record(database: D
     instants = range(1767225600001, 1767235600001, 1_000_000)
     async with database.transaction() as connection:
         await upsert_exchange(connection, COINBASE, "http://c")
+        await record_sync(connection, COINBASE, instants[0] + 1000, changed=True)
         given = [run(COINBASE, instant).model_copy(update={"payload_sha256": f"{instant}"}) for instant in instants]
         *_, last = [await record_run(connection, one) for one in given]
         other = await record_run(connection, run(COINBASE, 1767245600001, 574))
@@ -73,9 +75,21 @@ async def test_syncs_in_a_row_that_come_to_the_same_share_one_record(database: D
         assert await get_last_applied(connection, COINBASE) == other
         assert await get_last_applied(connection, HYPERLIQUID) is None
         seen = [
-            await seen_at(connection, COINBASE, at) for at in (0, 1767225601001, 1767230000000, 1767235600000, 2**42)
+            await get_reading(connection, COINBASE, at)
+            for at in (0, 1767225601001, 1767230000000, 1767235600000, 2**42)
         ]
     assert (last.runs, last.first_started_at, last.started_at) == (len(instants), instants[0], instants[-1])
     assert (last.first_read_at, last.read_at) == (instants[0] + 1000, instants[-1] + 1000)
     assert last.payload_sha256 == str(instants[-1])
-    assert seen == [None, instants[0] + 1000, instants[0] + 1000, instants[-1] + 1000, 1767245601001]
+    kept = [instants[0] + 1000, instants[0] + 1000, instants[-1] + 1000, 1767245601001]
+    assert seen == [None, *(Reading(3, at_ms) for at_ms in kept)]
+
+
+async def test_syncs_from_before_the_memory_began_tell_nothing_of_what_was_known(database: Database) -> None:
+    began_at = 1767229999999
+    async with database.transaction() as connection:
+        await upsert_exchange(connection, COINBASE, "http://c")
+        await record_run(connection, run(COINBASE, 1767225600001))
+        await record_sync(connection, COINBASE, began_at, changed=True)
+        assert await get_reading(connection, COINBASE, began_at - 1) is None
+        assert await get_reading(connection, COINBASE, began_at + 1) == Reading(3, began_at)

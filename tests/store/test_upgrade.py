@@ -9,7 +9,7 @@ from marketdata.store.events import list_events, newest_event_id
 from marketdata.store.exchanges import list_exchanges, list_intervals
 from marketdata.store.migrate import downgrade, migrate
 from marketdata.store.symbols import list_stored, list_stored_at, list_versions
-from marketdata.store.syncs import list_runs, seen_at
+from marketdata.store.syncs import Reading, get_reading, list_runs
 
 EXCHANGE = ExchangeId("coinbase")
 SYNCED = 1767225900123
@@ -55,7 +55,8 @@ async def test_history_begins_with_the_last_sync(database: Database) -> None:
         assert len(await list_intervals(connection, EXCHANGE)) == 1
         assert await list_intervals(connection, EXCHANGE, SYNCED - 1) == []
         runs = await list_runs(connection, limit=10)
-        assert await seen_at(connection, EXCHANGE, SYNCED) == SYNCED
+        assert await get_reading(connection, EXCHANGE, SYNCED) == Reading(7, SYNCED)
+        assert await get_reading(connection, EXCHANGE, SYNCED - 1) is None
     assert (state.first_synced_at, state.last_synced_at, state.listings) == (SYNCED, SYNCED, 1)
     assert known == now
     assert [len(of_one) for of_one in versions] == [1, 1, 1]

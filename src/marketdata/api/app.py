@@ -17,9 +17,10 @@ from marketdata.api.auth import Tokens
 from marketdata.api.catalogue import Catalogue
 from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
+from marketdata.api.moments import Moments
 from marketdata.api.openapi import complete
 from marketdata.api.problems import ERRORS_PATH, errors_page, handle
-from marketdata.api.routes import coverage, exchanges, health, operations, symbols, token
+from marketdata.api.routes import coverage, events, exchanges, health, history, operations, symbols, token
 from marketdata.api.routes.candles import DEFAULT_LIMIT, MAX_LIMIT, candle_routes
 from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
@@ -62,6 +63,7 @@ def create_app(
     While the server runs it (ASGI lifespan), it follows what is new in the database; without a lifespan, as in a test,
     `app.state.services.refresh()` does so once.
     """
+    catalogue = Catalogue(tuple(fetchers))
     services = Services(
         database=database,
         fetchers=fetchers,
@@ -69,7 +71,8 @@ def create_app(
         settings=settings,
         sync_interval_s=sync_interval_s,
         tokens=Tokens(clock, settings.token_ttl),
-        catalogue=Catalogue(tuple(fetchers)),
+        catalogue=catalogue,
+        moments=Moments(database, catalogue, clock),
     )
     app = Application(
         title="Market Data Platform",
@@ -92,7 +95,8 @@ def create_app(
     )
     app.state.services = services
     app.router.routes.extend(candle_routes())  # first, because routes are tried in turn
-    for module in (token, exchanges, symbols, coverage, operations, health):
+    # `…/history` before any symbol
+    for module in (token, exchanges, history, symbols, coverage, events, operations, health):
         app.include_router(module.router)
     app.add_route(ERRORS_PATH, _get_errors_page, include_in_schema=False)
     add_docs(app)

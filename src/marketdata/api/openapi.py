@@ -42,10 +42,32 @@ PROBLEM_SCHEMA: Final[Document] = {
     },
 }
 
+_HEADERS: Final[Document] = {
+    "Link": {"schema": {"type": "string"}, "description": 'The next page, as in `page.next`, with `rel="next"`.'},
+    "Marketdata-Generation": {
+        "schema": {"type": "string"},
+        "description": "Of which generation of each exchange the answer is, a dictionary as in RFC 9651; a generation"
+        " ends with the first sync that changes what is told of the exchange.",
+        "example": "binance_futures=12, coinbase=3",
+    },
+    "Age": {
+        "schema": {"type": "integer"},
+        "description": "Seconds since the listings were read that the answer is from; of several since the oldest.",
+    },
+}
+
+GENERATION: Final = ("Marketdata-Generation", "Age")
+"""The headers of an answer that says of which generation it is."""
+
 
 def problems(*codes: str) -> dict[int | str, Document]:
     """The error responses of an operation that may end with `codes`, grouped by status."""
     return _described({*codes, *_ALWAYS})
+
+
+def headers(*names: str) -> dict[int | str, Document]:
+    """The headers of a good answer, by name."""
+    return {200: {"headers": {name: _HEADERS[name] for name in names}}}
 
 
 def access_problems() -> dict[int | str, Document]:

@@ -3,14 +3,33 @@
 import difflib
 import re
 from collections.abc import Collection, Mapping
-from typing import Final
+from functools import partial
+from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
 from marketdata.api.problems import Problem
+from marketdata.api.timestamps import parse_timestamp, to_rfc3339
 
 _MAX_PARAMETERS: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z_]{1,32}")
 _FLAGS: Final[Mapping[str, bool]] = {"true": True, "false": False}
+
+
+AsOf = Annotated[
+    int | None,
+    BeforeValidator(partial(parse_timestamp, "as_of")),
+    PlainSerializer(to_rfc3339, when_used="unless-none"),
+    WithJsonSchema({"type": "string"}),
+    Field(
+        description="The world as it was known at this moment, names included; without it as it is known now. Epoch"
+        " milliseconds, or RFC 3339 with a zone; not in the future. What was known is what the last listing said that"
+        " was read until then, so a moment of the last seconds may still change.",
+        examples=["2026-01-01T00:00:00Z"],
+    ),
+]
+"""A moment, epoch ms."""
 
 
 def read_query(query: bytes, known: Collection[str]) -> dict[str, str]:

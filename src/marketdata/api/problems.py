@@ -47,6 +47,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "insufficient-scope": (403, "The access token does not cover this"),
     "unknown-exchange": (404, "There is no such exchange here"),
     "unknown-symbol": (404, "There is no such symbol on this exchange"),
+    "as-of-before-history": (404, "What was known then is not known here"),
     "not-found": (404, "There is nothing at this path"),
     "method-not-allowed": (405, "This path does not take this method"),
     "unsupported-format": (406, "The format is not supported"),

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from marketdata.api.auth import Tokens, make_key
 from marketdata.api.catalogue import Catalogue
+from marketdata.api.moments import Moments
 from marketdata.api.problems import Problem
 from marketdata.api.settings import ApiSettings
 from marketdata.core.clock import Clock
@@ -59,6 +60,7 @@ class Services:
     sync_interval_s: float
     tokens: Tokens
     catalogue: Catalogue
+    moments: Moments
     database_is_up: bool = field(default=False)
     """Whether the last look into the database succeeded."""
     last_runs: Mapping[ExchangeId, SyncRun] = field(default_factory=dict)

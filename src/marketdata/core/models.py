@@ -188,8 +188,8 @@ class _Named(_Model):
     symbol: Annotated[str, Field(description="The canonical name.", examples=["BTC-USDT-PERP"])]
 
 
-class Symbol(Instrument, _Named):
-    """One instrument under its canonical name."""
+class SymbolState(Instrument, _Named):
+    """All that is told of an instrument but when it was last seen."""
 
     aliases: Annotated[tuple[str, ...], Field(description="Former canonical names; they still resolve.")]
     delisted_at: Annotated[
@@ -204,6 +204,11 @@ class Symbol(Instrument, _Named):
         ),
     ]
     first_seen_at: Annotated[EpochMs, Field(description="The first of our syncs that saw it: observed.")]
+
+
+class Symbol(SymbolState):
+    """One instrument under its canonical name."""
+
     last_seen_at: Annotated[EpochMs, Field(description="The last good sync whose listing had it: observed.")]
 
 

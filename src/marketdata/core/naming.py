@@ -13,6 +13,8 @@ from marketdata.core.models import Kind, ListedInstrument, Status
 
 def canonical_spelling(text: str) -> str:
     """NFC and upper case, as every canonical symbol is spelt and every symbol on input is compared."""
+    if text.isascii():
+        return text.upper()
     upper = unicodedata.normalize("NFC", text).upper()
     return unicodedata.normalize("NFC", upper)  # some capitals come decomposed
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -146,3 +147,27 @@ async def list_changes(
         .limit(limit)
     )
     return [Event.model_validate(dict(row)) for row in (await connection.execute(query)).mappings()]
+
+
+async def list_changes_of(
+    connection: AsyncConnection, readings: Sequence[tuple[ExchangeId, int]], limit: int
+) -> dict[tuple[ExchangeId, int], list[Event]]:
+    """As `list_changes`, of many syncs at once, by exchange and instant; of each the oldest `limit`."""
+    asked = (
+        func.jsonb_to_recordset(literal([{"exchange": one, "at_ms": at_ms} for one, at_ms in readings], JSONB))
+        .table_valued(column("exchange", Text()), column("at_ms", BigInteger()))
+        .render_derived(name="asked", with_types=True)
+    )
+    changes = (
+        select(*(EVENTS.c[name] for name in _FIELDS))
+        .where(EVENTS.c.exchange == asked.c.exchange, EVENTS.c.observed_at == timestamp(asked.c.at_ms))
+        .order_by(EVENTS.c.id)
+        .limit(limit)
+        .lateral("changes")
+    )
+    query = select(*(changes.c[name] for name in _FIELDS)).join_from(asked, changes, true()).order_by(changes.c.id)
+    found: dict[tuple[ExchangeId, int], list[Event]] = {reading: [] for reading in readings}
+    for row in (await connection.execute(query)).mappings():
+        event = Event.model_validate(dict(row))
+        found[ExchangeId(event.exchange), event.observed_at].append(event)
+    return found

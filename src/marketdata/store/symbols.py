@@ -56,7 +56,7 @@ class StoredSymbol:
     missing_since_listing: int | None = None
     """The number of that listing (`ExchangeState.listings`)."""
     changed_at: int | None = None
-    """Since when it is as it is, epoch ms: its newest version's `valid_from`."""
+    """Since when it is, or was, as it stands here, epoch ms: that version's `valid_from`."""
 
 
 _BESIDE = len(fields(StoredSymbol)) - 1
@@ -83,7 +83,7 @@ async def list_symbols(connection: AsyncConnection, exchange: ExchangeId) -> lis
 async def list_stored(connection: AsyncConnection, exchange: ExchangeId) -> list[StoredSymbol]:
     """Every instrument ever seen on `exchange`, as a sync compares it with a listing, by name."""
     query = (
-        _select(SYMBOLS, EXCHANGES.c.last_synced_at)
+        _select(SYMBOLS, EXCHANGES.c.last_synced_at, SYMBOLS.c.changed_at)
         .join_from(SYMBOLS, EXCHANGES)
         .where(SYMBOLS.c.exchange == exchange)
         .order_by(SYMBOLS.c.symbol)
@@ -101,7 +101,7 @@ async def list_stored_at(
     versions = SYMBOL_VERSIONS.c
     at = timestamp(literal(at_ms, BigInteger))
     query = (
-        _select(SYMBOL_VERSIONS, literal(seen_at_ms, EpochMs))
+        _select(SYMBOL_VERSIONS, literal(seen_at_ms, EpochMs), versions.valid_from)
         .join_from(SYMBOL_VERSIONS, SYMBOLS)
         .where(SYMBOLS.c.exchange == exchange, versions.valid_from <= at)
         .where(versions.valid_to.is_(None) | (versions.valid_to > at))
@@ -114,7 +114,7 @@ async def list_versions(connection: AsyncConnection, row_id: int) -> list[Symbol
     """Every version of one instrument, oldest first."""
     versions = SYMBOL_VERSIONS.c
     query = (
-        _select(SYMBOL_VERSIONS, func.coalesce(versions.valid_to, EXCHANGES.c.last_synced_at))
+        _select(SYMBOL_VERSIONS, func.coalesce(versions.valid_to, EXCHANGES.c.last_synced_at), versions.valid_from)
         .add_columns(versions.valid_from, versions.valid_to, versions.generation)
         .join_from(SYMBOL_VERSIONS, SYMBOLS)
         .join(EXCHANGES)
@@ -172,8 +172,11 @@ async def _begin_versions(connection: AsyncConnection, exchange: ExchangeId, at_
     await connection.execute(insert(SYMBOL_VERSIONS).from_select(names, rows))
 
 
-def _select(state: Table, seen_at: ColumnElement[int]) -> Select[Any]:
-    """A query for StoredSymbols whose state is in `state`; `seen_at`: the `last_seen_at` of those that were listed."""
+def _select(state: Table, seen_at: ColumnElement[int], changed_at: ColumnElement[int]) -> Select[Any]:
+    """A query for StoredSymbols whose state is in `state`, since `changed_at`.
+
+    `seen_at`: the `last_seen_at` of those that were listed.
+    """
     columns = {
         **SYMBOLS.c,
         **state.c,
@@ -189,7 +192,7 @@ def _select(state: Table, seen_at: ColumnElement[int]) -> Select[Any]:
         SYMBOLS.c.id.label("row_id"),
         SYMBOLS.c.missing_since,
         SYMBOLS.c.missing_since_listing,
-        SYMBOLS.c.changed_at,
+        changed_at,
     )
 
 

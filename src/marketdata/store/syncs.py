@@ -1,6 +1,7 @@
 """What became of each sync. Syncs in a row that all came to the same share one record."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,11 +10,21 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marketdata.core.models import EpochMs, ExchangeId, Refusal
-from marketdata.store.tables import SYNC_RUNS
+from marketdata.store.tables import EXCHANGES, SYNC_RUNS
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A listing that was read and applied: what an exchange was known to have until the next one."""
+
+    generation: int
+    """The exchange's generation from then on."""
+    at_ms: int
+    """When it was read, epoch ms."""
 
 
 class Clash(_Model):
@@ -139,19 +150,26 @@ async def get_last_applied(connection: AsyncConnection, exchange: ExchangeId) ->
     return None if row is None else SyncRun.model_validate(dict(row))
 
 
-async def seen_at(connection: AsyncConnection, exchange: ExchangeId, at_ms: int) -> int | None:
-    """The last time until `at_ms` (epoch ms) of which it is kept that a listing of `exchange` was read and applied.
+async def get_reading(connection: AsyncConnection, exchange: ExchangeId, at_ms: int) -> Reading | None:
+    """The last listing of `exchange` that was applied and read until `at_ms` (epoch ms), as far as it is kept.
 
     Of several syncs in a row that came to the same, the first and the last are kept. None: there was none yet.
     """
+    began_at = EXCHANGES.c.first_synced_at
     query = (
-        select(SYNC_RUNS.c.first_read_at, SYNC_RUNS.c.read_at)
-        .where(SYNC_RUNS.c.exchange == exchange, SYNC_RUNS.c.outcome == "succeeded", SYNC_RUNS.c.first_read_at <= at_ms)
+        select(SYNC_RUNS.c.generation, began_at, SYNC_RUNS.c.first_read_at, SYNC_RUNS.c.read_at)
+        .join_from(SYNC_RUNS, EXCHANGES)
+        .where(SYNC_RUNS.c.exchange == exchange, SYNC_RUNS.c.outcome == "succeeded")
+        # runs are kept from before the memory began, too
+        .where(began_at <= at_ms, SYNC_RUNS.c.first_read_at <= at_ms)
         .order_by(SYNC_RUNS.c.id.desc())
         .limit(1)
     )
     row = (await connection.execute(query)).one_or_none()
-    return None if row is None else max(read_at for read_at in row if read_at <= at_ms)
+    if row is None:
+        return None
+    generation, *kept = row
+    return Reading(generation, max(time_ms for time_ms in kept if time_ms <= at_ms))
 
 
 async def list_runs(connection: AsyncConnection, *, exchange: ExchangeId | None = None, limit: int) -> list[SyncRun]:

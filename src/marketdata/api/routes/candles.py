@@ -109,9 +109,9 @@ def _form(request: Request, values: Mapping[str, str]) -> Form:
 
 async def _answer(services: Services, request: Request, symbol: Symbol, asked: Asked, bound_to: str) -> Response:
     fetcher = services.fetcher(symbol)
-    volume_unit = services.catalogue.of(symbol.exchange).volume_unit(symbol)  # while the symbol is of this snapshot
+    instruments = services.catalogue.of(symbol.exchange)  # while the symbol is of this snapshot
     kind = await services.check_source(symbol)
-    if services.catalogue.of(symbol.exchange).is_replaced(symbol):
+    if instruments.is_replaced(symbol):
         found = CandlePage([], complete=False, next=None, gaps=[], warnings=[_REPLACED])
     else:
         found = await get_candles(fetcher, asked.range)
@@ -124,7 +124,9 @@ async def _answer(services: Services, request: Request, symbol: Symbol, asked: A
         headers["Link"] = f'<{following}>; rel="next"'
     page = Page(len(found.candles), asked.range.limit, asked.range.order, found.complete, following)
     origin = Origin(kind, _endpoint(fetcher.adapter, asked.range))
-    body, more = encode_candles(found, page, symbol, volume_unit, asked.range.interval, origin, asked.form)
+    body, more = encode_candles(
+        found, page, symbol, instruments.volume_unit(symbol), asked.range.interval, origin, asked.form
+    )
     return Response(body, headers={"Content-Type": CONTENT_TYPES[asked.form.format], **headers, **more})
 
 

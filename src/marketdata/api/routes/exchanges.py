@@ -1,16 +1,20 @@
 """Exchanges, what they can be asked, and the intervals that they offer."""
 
+from collections.abc import Collection, Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Security
 from pydantic import BaseModel, Field
 
+from marketdata.api.catalogue import Search, unknown_symbol
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, whole
 from marketdata.api.openapi import access_problems, problems
-from marketdata.api.problems import Problem
+from marketdata.api.parameters import AsOf
+from marketdata.api.search import suggest
 from marketdata.api.services import Services
 from marketdata.core.models import Capabilities, EpochMs, ExchangeId, IntervalSpec
+from marketdata.store.exchanges import list_intervals as stored_intervals
 from marketdata.store.scopes import METADATA_READ
 
 router = APIRouter(
@@ -72,7 +76,14 @@ def _describe(services: Services, exchange: ExchangeId) -> Exchange:
     "/intervals",
     operation_id="listIntervals",
     summary="List candle intervals",
-    responses=problems("unknown-exchange", "unknown-symbol", "metadata-not-ready"),
+    responses=problems(
+        "naive-timestamp",
+        "unknown-exchange",
+        "unknown-symbol",
+        "as-of-before-history",
+        "metadata-not-ready",
+        "database-unavailable",
+    ),
 )
 async def list_intervals(
     services: ServicesNeeded,
@@ -80,28 +91,38 @@ async def list_intervals(
     symbol: Annotated[
         str | None, Query(description="Only exchanges that have this instrument, in the spelling of a path.")
     ] = None,
+    as_of: Annotated[AsOf, Query()] = None,
 ) -> Listed[ExchangeInterval]:
     """The intervals that each exchange offers natively, with its own token and alignment; others do not exist here.
 
     With `symbol`, exchanges are searched whose instruments have been read; `page.complete` says whether these are all.
+    With `as_of`, the intervals as they were known then, of exchanges that had been read.
     """
-    chosen = services.catalogue.exchanges if exchange is None else (services.catalogue.check_exchange(exchange),)
     complete = True
+    chosen: Collection[ExchangeId] = services.catalogue.allowed(exchange)
     if symbol is not None:
-        search = services.catalogue.search(exchange)
+        search = await services.moments.search(exchange, as_of)
+        chosen = _having(search, chosen, symbol, is_now=as_of is None)
         complete = search.is_complete
-        held = search.instruments
-        chosen = tuple(one for one in chosen if one in held and held[one].find(symbol) is not None)
-        if not chosen:
-            search.check_absence()
-            raise Problem(
-                "unknown-symbol", "No instrument has this symbol; `/v1/resolve` finds any spelling.", parameter="symbol"
-            )
+    if as_of is None:
+        offered = {one: services.fetchers[one].adapter.capabilities.intervals for one in chosen}
+    else:
+        readings = await services.moments.readings(exchange, as_of)
+        complete = len(readings) == len(services.catalogue.allowed(exchange))
+        async with services.database.transaction() as connection:
+            offered = {one: tuple(await stored_intervals(connection, one, as_of)) for one in chosen if one in readings}
     return whole(
-        [
-            ExchangeInterval(exchange=one, **dict(spec))
-            for one in chosen
-            for spec in services.fetchers[one].adapter.capabilities.intervals
-        ],
+        [ExchangeInterval(exchange=one, **dict(spec)) for one, specs in offered.items() for spec in specs],
         complete=complete,
     )
+
+
+def _having(search: Search, allowed: Iterable[ExchangeId], name: str, *, is_now: bool) -> list[ExchangeId]:
+    """The exchanges that have an instrument which a path would call so; Problem `unknown-symbol` if none has."""
+    found = [one for one in allowed if one in search.known and search.known[one].instruments.find(name) is not None]
+    if not found:
+        if is_now:
+            search.check_absence()
+        near = dict.fromkeys(symbol.symbol for symbol in suggest(search.instruments, name))
+        raise unknown_symbol("No instrument has this symbol", list(near))
+    return found

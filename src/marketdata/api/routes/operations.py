@@ -1,6 +1,7 @@
 """How the platform is doing: its syncs and the condition of each exchange."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Final, Literal
 
@@ -12,10 +13,12 @@ from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage
 from marketdata.api.openapi import access_problems, problems
 from marketdata.api.parameters import parse_limit
-from marketdata.api.services import SOURCE_AGE_S, Freshness, Services
+from marketdata.api.services import SOURCE_AGE_S, Services
+from marketdata.api.timestamps import to_rfc3339
 from marketdata.core.errors import DatabaseUnavailable, UpstreamError
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import EpochMs, ExchangeId, Source
+from marketdata.store.events import Event, list_changes_of
 from marketdata.store.scopes import METADATA_READ
 from marketdata.store.syncs import SyncRun, last_runs, list_runs
 
@@ -28,15 +31,23 @@ router = APIRouter(
 
 _ABOUT_DEADLINE_S: Final = 2.0
 _MAX_SYNCS: Final = 100
+_MOST_CHANGES: Final = 100
 _UNREACHABLE: Final = frozenset({"upstream-unavailable", "upstream-timeout", "upstream-blocked", "upstream-banned"})
 
 Condition = Literal["ok", "degraded", "stale", "quarantined", "unreachable"]
 
 
 class Sync(SyncRun):
-    """One sync of one exchange."""
+    """One sync of one exchange, or several in a row that all came to the same."""
 
-    duration_s: Annotated[float, Field(description="From start to finish.")]
+    duration_s: Annotated[float, Field(description="From start to finish, of the last.")]
+    changes: Annotated[
+        list[Event],
+        Field(description=f"What it changed, the first {_MOST_CHANGES}; none of the exchange's first sync."),
+    ]
+    changes_complete: Annotated[
+        bool, Field(description="False where it changed more than `changes` holds: `/v1/events` has it all.")
+    ]
 
 
 class BudgetState(BaseModel):
@@ -58,10 +69,20 @@ class ExchangeStatus(BaseModel):
         Field(
             description="`ok`; `degraded`: the last sync failed, or `source` is not whose data the database holds, so"
             " that no candles are served; `stale`: no successful sync for three sync intervals; `quarantined`: the last"
-            " listing was refused; `unreachable`: the last sync could not reach the exchange."
+            " listing cannot be trusted, so that the last good one is served on; `unreachable`: the last sync could not"
+            " reach the exchange."
+        ),
+    ]
+    detail: Annotated[str | None, Field(description="Why it is not `ok`, in words; of a sync that failed, its error.")]
+    quarantined_run: Annotated[
+        int | None,
+        Field(
+            description="While it is `quarantined`, the run that an operator can look at in `/v1/syncs` and let through"
+            " with `marketdata sync --accept RUN`."
         ),
     ]
     generation: Annotated[int, Field(description="Counts the syncs that changed what is served.")]
+    listings: Annotated[int, Field(description="Counts the listings that were applied, changed or not.")]
     last_sync_at: Annotated[EpochMs | None, Field(description="Last successful sync.")]
     age_s: Annotated[float | None, Field(description="Seconds since then.")]
     banned_until: Annotated[EpochMs | None, Field(description="Until when the exchange wants to hear nothing from us.")]
@@ -91,12 +112,33 @@ async def list_syncs(
         BeforeValidator(partial(parse_limit, most=_MAX_SYNCS)),
     ] = 20,
 ) -> Listed[Sync]:
-    """The newest syncs first: outcome, counts, what changed, refused rows with their reason, clashing names."""
+    """The newest syncs first: outcome, counts, what changed, refused rows with their reason, clashing names.
+
+    Syncs in a row that all came to the same share one entry: `runs` says how many they were.
+    """
     chosen = None if exchange is None else services.catalogue.check_exchange(exchange)
     async with services.database.transaction() as connection:
         runs = await list_runs(connection, exchange=chosen, limit=limit)
-    syncs = [Sync(**dict(run), duration_s=(run.finished_at - run.started_at) / 1000) for run in runs]
+        applied = [
+            (ExchangeId(run.exchange), run.first_read_at)
+            for run in runs
+            if run.outcome == "succeeded" and run.first_read_at is not None
+        ]
+        changes = await list_changes_of(connection, applied, _MOST_CHANGES + 1)
+    syncs = [_told(run, changes) for run in runs]
     return Listed(data=syncs, page=ListPage(count=len(syncs), limit=limit, complete=True, next=None))
+
+
+def _told(run: SyncRun, changes: Mapping[tuple[ExchangeId, int], Sequence[Event]]) -> Sync:
+    """`changes`: of each sync that was applied, by exchange and when its listing was read: the first and one more."""
+    found = [] if run.first_read_at is None else changes.get((ExchangeId(run.exchange), run.first_read_at), [])
+    shown = [event for event in found if not event.initial][:_MOST_CHANGES]
+    return Sync(
+        **dict(run),
+        duration_s=(run.finished_at - run.started_at) / 1000,
+        changes=shown,
+        changes_complete=len(shown) == len(found),
+    )
 
 
 @router.get("/status", operation_id="getStatus", summary="How is the platform?", responses=problems())
@@ -118,13 +160,17 @@ async def _describe(services: Services, exchange: ExchangeId) -> ExchangeStatus:
     snapshot = services.catalogue.snapshot
     state = snapshot.states.get(exchange)
     source = await _source(fetcher)
-    is_mixed = None not in {source, snapshot.source} and source is not snapshot.source
+    condition, detail = _condition(services, exchange, source, snapshot.source)
+    last_run = services.last_runs.get(exchange)
     return ExchangeStatus(
         exchange=exchange,
         base_url=fetcher.base_url,
         source=source or Source.SIMULATED,  # whoever does not say so is never live
-        condition=_condition(freshness, services.last_runs.get(exchange), is_mixed=is_mixed),
+        condition=condition,
+        detail=detail,
+        quarantined_run=last_run.id if last_run is not None and last_run.outcome == "quarantined" else None,
         generation=0 if state is None else state.generation,
+        listings=0 if state is None else state.listings,
         last_sync_at=freshness.last_sync_at,
         age_s=freshness.age_s,
         banned_until=fetcher.budget.banned_until_ms,
@@ -141,12 +187,23 @@ async def _source(fetcher: Fetcher) -> Source | None:
         return None
 
 
-def _condition(freshness: Freshness, last_run: SyncRun | None, *, is_mixed: bool) -> Condition:
-    """`is_mixed`: the exchange is another than the one whose instruments are held."""
+def _condition(
+    services: Services, exchange: ExchangeId, source: Source | None, held: Source | None
+) -> tuple[Condition, str | None]:
+    """How an exchange is, and why it is not well.
+
+    `source`: what stands at its address, `held`: whose instruments the database holds; None: nobody knows.
+    """
+    last_run = services.last_runs.get(exchange)
     if last_run is not None and last_run.outcome == "quarantined":
-        return "quarantined"
+        return "quarantined", last_run.error_detail
     if last_run is not None and last_run.outcome == "failed":
-        return "unreachable" if last_run.error_code in _UNREACHABLE else "degraded"
-    if is_mixed:
-        return "degraded"
-    return "stale" if freshness.is_stale else "ok"
+        return "unreachable" if last_run.error_code in _UNREACHABLE else "degraded", last_run.error_detail
+    if None not in {source, held} and source is not held:
+        return "degraded", f"the instruments held are {held}, and its address serves what is {source}"
+    freshness = services.freshness(exchange)
+    if not freshness.is_stale:
+        return "ok", None
+    if freshness.last_sync_at is None:
+        return "stale", "it has never been synced"
+    return "stale", f"no sync has succeeded since {to_rfc3339(freshness.last_sync_at)}"
