@@ -64,6 +64,20 @@ async def test_names_mean_what_they_meant_then(empty_api: Api) -> None:
     assert {one["exchange"] for one in found} == {"binance_futures"}
 
 
+async def test_what_changed_since_a_time_as_is_known_now_and_as_was_known_then(empty_api: Api) -> None:
+    api = empty_api
+    first = await sync(api, 0, BTC, ETH)
+    second = await sync(api, 1, FINER, ETH)
+    third = await sync(api, 2, FINER)
+    assert await names(api, f"updated_since={first}") == ["BTC-USDT-PERP", "ETH-USDT-PERP"]
+    assert await names(api, f"updated_since={first + 1}") == ["BTC-USDT-PERP", "ETH-USDT-PERP"]
+    assert await names(api, f"updated_since={second + 1}") == ["ETH-USDT-PERP"]
+    assert await names(api, f"updated_since={third + 1}") == []
+    assert await names(api, f"as_of={second}&updated_since={second}") == ["BTC-USDT-PERP"]
+    assert await names(api, f"as_of={first}&updated_since={first}") == ["BTC-USDT-PERP", "ETH-USDT-PERP"]
+    assert await names(api, f"as_of={first}&updated_since={first + 1}") == []
+
+
 async def test_before_the_first_sync_nothing_is_known(empty_api: Api) -> None:
     api = empty_api
     first = await sync(api, 1, BTC)

@@ -144,7 +144,7 @@ async def test_syncs_tell_what_they_changed(empty_api: Api, monkeypatch: pytest.
     await sync(api, 0, instrument())
     await sync(api, 1, instrument())
     await sync(api, 2, instrument(tick_size="0.01"), instrument("ETHUSDT", "ETH"))
-    await sync(api, 3, instrument("ETHUSDT", "ETH"), exchange=COINBASE)
+    await sync(api, 2, instrument("ETHUSDT", "ETH"), exchange=COINBASE)  # at the same instant
     await sync(api, 4, instrument("XUSDT", "X"), exchange=COINBASE)
 
     async def told() -> list[tuple[str, int, list[str], bool]]:

@@ -24,14 +24,16 @@ class Known:
     reading: Reading
 
     def symbol(self, name: str) -> Symbol:
-        """The instrument that a path means; Problem `unknown-symbol`, with those that are spelt alike, if none."""
-        symbol = self.instruments.find(name)
-        if symbol is None:
-            raise unknown_symbol(
-                f"No instrument of {self.exchange} has this symbol",
-                [near.symbol for near in suggest([self.instruments], name)],
-            )
-        return symbol
+        """The instrument that a path means; Problem `unknown-symbol` if none."""
+        return _find(self.exchange, self.instruments, name)
+
+
+def _find(exchange: str, instruments: Instruments, name: str) -> Symbol:
+    symbol = instruments.find(name)
+    if symbol is None:
+        near = [symbol.symbol for symbol in suggest([instruments], name)]
+        raise unknown_symbol(f"No instrument of {exchange} has this symbol", near)
+    return symbol
 
 
 def unknown_symbol(detail: str, near: Sequence[str]) -> Problem:
@@ -130,18 +132,17 @@ class Catalogue:
 
     def of(self, exchange: str) -> Instruments:
         """The instruments of one exchange; Problem `unknown-exchange` or `metadata-not-ready` when there are none."""
-        return self._only(exchange).instruments
+        instruments = self.snapshot.instruments.get(self.check_exchange(exchange))
+        if instruments is None:
+            raise not_read([exchange])
+        return instruments
 
     def symbol(self, exchange: str, name: str) -> Symbol:
         """The instrument that a path means.
 
         Raises Problem `unknown-exchange`, `metadata-not-ready` or `unknown-symbol`.
         """
-        return self._only(exchange).symbol(name)
-
-    def _only(self, exchange: str) -> Known:
-        (known,) = self.search(exchange).known.values()
-        return known
+        return _find(exchange, self.of(exchange), name)
 
     def search(self, exchange: str | None) -> Search:
         """Where to look for instruments now: on one exchange, or on all that have been read.

@@ -15,8 +15,8 @@ from marketdata.store.exchanges import list_exchanges
 from marketdata.store.symbols import list_stored_at
 from marketdata.store.syncs import Reading, get_reading
 
-_MOST_INSTRUMENTS: Final = 20_000
-"""How many instruments are kept in all, some kilobytes each, beside those of the newest moment asked for."""
+_MOST_INSTRUMENTS: Final = 10_000
+"""How many instruments are kept in all, six kilobytes each; those of the moment asked for last, if they are more."""
 
 
 class Moments:
