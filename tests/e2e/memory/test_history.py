@@ -9,7 +9,7 @@ import pytest
 
 from marketdata.core.clock import ManualClock
 from marketdata.core.errors import UpstreamError
-from marketdata.core.models import HOUR_MS, MINUTE_MS
+from marketdata.core.models import HOUR_MS
 from marketdata.simulator.controls import Controls
 from marketdata.simulator.faults import Faults
 from marketdata.simulator.scenario import Scenario
@@ -175,16 +175,16 @@ async def live_through(
 
 async def test_weeks_of_changes_are_told_as_they_were_seen(postgres: Postgres) -> None:
     few = Numbers(40, 10, 6, 4, 6, 6, 8, 16, 2, 6)
-    told = await live_through(postgres, days=10, every_ms=12 * HOUR_MS, moments=25, numbers=few)
+    told = await live_through(postgres, days=8, every_ms=12 * HOUR_MS, moments=25, numbers=few)
     assert told.differences == []
     assert told.events > 1000
     assert told.quarantined > 0
 
 
-async def test_hours_in_which_listings_come_every_ten_minutes(postgres: Postgres) -> None:
-    """Delistings take half an hour then, not three listings."""
+async def test_days_in_which_listings_come_each_hour(postgres: Postgres) -> None:
+    """A delisting takes the third listing without it then, not half an hour."""
     few = Numbers(6, 8, 8, 0, 6, 2, 2, 4, 1, 2)
-    told = await live_through(postgres, days=2, every_ms=40 * MINUTE_MS, moments=15, numbers=few, seed=3)
+    told = await live_through(postgres, days=2, every_ms=HOUR_MS, moments=15, numbers=few, seed=3)
     assert told.differences == []
 
 
