@@ -185,3 +185,20 @@ async def end_listeners(url: str) -> int:
             " WHERE query = 'LISTEN marketdata_syncs' AND datname = current_database()"
         )
         return len(await ended.fetchall())
+
+
+async def test_a_sync_that_changed_nothing_is_taken_over_without_reading_it_all(
+    api: Api, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> list[StoredSymbol]:
+        raise AssertionError("nothing of it has changed")
+
+    async with database.transaction() as connection:
+        await record_sync(connection, COINBASE, NOW_MS + 5, changed=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("marketdata.api.catalogue.list_stored", never)
+        await api.services.refresh()
+    taken_over = api.services.catalogue.of("coinbase").rows
+    async with database.transaction() as connection:
+        assert taken_over == await list_stored(connection, COINBASE)
+    assert {row.symbol.last_seen_at for row in taken_over} == {NOW_MS + 5}

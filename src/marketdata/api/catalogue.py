@@ -165,6 +165,18 @@ class Catalogue:
             held = self.snapshot
             instruments = dict(held.instruments)
             for exchange, state in states.items():
-                if state.last_synced_at is not None and state != held.states.get(exchange):
+                before = held.states.get(exchange)
+                if state.last_synced_at is None or state == before:
+                    continue
+                if exchange in instruments and before is not None and _is_unchanged(before, state):
+                    instruments[exchange] = instruments[exchange].seen_at(state.last_synced_at)
+                else:
                     instruments[exchange] = Instruments(await list_stored(connection, exchange))
         self.snapshot = Snapshot(states, instruments, source)
+
+
+def _is_unchanged(before: ExchangeState, after: ExchangeState) -> bool:
+    """Whether the syncs between the two, of the same history, found nothing new."""
+    return (before.first_synced_at, before.generation) == (after.first_synced_at, after.generation) and (
+        before.listings <= after.listings
+    )

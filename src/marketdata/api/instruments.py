@@ -4,9 +4,9 @@ import math
 import string
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Final, Self
 
 from marketdata.core.models import Kind, Symbol
 from marketdata.core.naming import canonical_spelling
@@ -57,6 +57,13 @@ class Instruments:
         newest_last = sorted(self.rows, key=lambda row: math.inf if row.replaced_at is None else row.replaced_at)
         self._by_alias = {alias: row.symbol for row in newest_last for alias in row.symbol.aliases}
         self._by_any: Mapping[str, list[Symbol]] = _index(self.symbols)
+
+    def seen_at(self, at_ms: int) -> Self:
+        """The same after a sync at `at_ms`, epoch ms, that changed nothing: those that are listed were seen again."""
+        return type(self)(
+            replace(row, symbol=row.symbol.model_copy(update={"last_seen_at": at_ms})) if row.listed else row
+            for row in self.rows
+        )
 
     def find(self, name: str) -> Symbol | None:
         """The one instrument that a path means: the exchange's symbol as it stands, our symbol, or a former one."""
