@@ -51,12 +51,14 @@ def downgrade() -> None:
     op.drop_column("intervals", "valid_to")  # with its check and its index
     op.drop_column("intervals", "valid_from")
     op.create_primary_key("pk_intervals", "intervals", ["exchange", "interval"])
+    op.execute("UPDATE symbols SET last_seen_at = NULL WHERE delisted_at IS NULL")  # missing is not known there
     for column in ("listings", "first_synced_at"):
         op.drop_column("exchanges", column)
     for column in ("delisted_at_source", "changed_at", "missing_since", "missing_since_listing"):
         op.drop_column("symbols", column)
     op.drop_constraint(op.f("ck_sync_runs_outcome"), "sync_runs", type_="check")
     op.execute("UPDATE sync_runs SET outcome = 'refused' WHERE outcome = 'quarantined'")
+    op.execute("UPDATE sync_runs SET report = report - 'missing' - 'quarantined'")
     op.create_check_constraint(
         op.f("ck_sync_runs_outcome"), "sync_runs", "outcome IN ('succeeded', 'refused', 'failed')"
     )

@@ -7,7 +7,8 @@ from marketdata.store.syncs import (
     Reading,
     Shift,
     SyncReport,
-    get_last_applied,
+    get_last_accepted,
+    get_last_judged,
     get_reading,
     get_run,
     last_runs,
@@ -72,8 +73,9 @@ async def test_syncs_in_a_row_that_come_to_the_same_share_one_record(database: D
         assert await list_runs(connection, limit=10) == [other, last]
         assert await get_run(connection, last.id) == last
         assert await get_run(connection, other.id + 1) is None
-        assert await get_last_applied(connection, COINBASE) == other
-        assert await get_last_applied(connection, HYPERLIQUID) is None
+        assert await get_last_judged(connection, COINBASE) == other
+        assert await get_last_judged(connection, HYPERLIQUID) is None
+        assert await get_last_accepted(connection, COINBASE) is None
         seen = [
             await get_reading(connection, COINBASE, at)
             for at in (0, 1767225601001, 1767230000000, 1767235600000, 2**42)
@@ -93,3 +95,13 @@ async def test_syncs_from_before_the_memory_began_tell_nothing_of_what_was_known
         await record_sync(connection, COINBASE, began_at, changed=True)
         assert await get_reading(connection, COINBASE, began_at - 1) is None
         assert await get_reading(connection, COINBASE, began_at + 1) == Reading(3, began_at)
+
+
+async def test_the_run_that_an_operator_trusted_is_found_again(database: Database) -> None:
+    async with database.transaction() as connection:
+        await upsert_exchange(connection, COINBASE, "http://c")
+        first = await record_run(connection, run(COINBASE))
+        trusted = run(COINBASE, 1767255600001).model_copy(update={"accepted_run": first.id})
+        accepted = await record_run(connection, trusted)
+        await record_run(connection, run(COINBASE, 1767256600001, 574))
+        assert await get_last_accepted(connection, COINBASE) == accepted

@@ -1,6 +1,7 @@
 """What is not believed, at its very borders, and what an operator's word changes about it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -108,13 +109,11 @@ def test_less_than_half_as_many_may_be_new() -> None:
 
 def test_up_to_a_hundredth_of_the_rows_may_become_unreadable() -> None:
     assert judge(1000, instruments(range(990)), unreadable(range(990, 1000))) == ""
-    assert judge(1000, instruments(range(989)), unreadable(range(989, 1000))) == (
-        "11 of 1000 rows can no longer be read"
-    )
+    assert judge(1000, instruments(range(989)), unreadable(range(989, 1000))) == ("11 of 1000 rows cannot be read")
     assert judge(0, instruments(range(989)), unreadable(range(989, 1000))) != "", "the first listing, too"
 
 
-def test_rows_that_could_not_be_read_before_either_are_no_news() -> None:
+def test_rows_that_an_operator_accepted_as_unreadable_are_no_news() -> None:
     known = unreadable(range(1000, 1100))
     assert judge(1000, instruments(range(1000)), known) != ""
     assert judge(1000, instruments(range(1000)), known, last=applied(*known)) == ""
@@ -144,12 +143,51 @@ def test_nothing_at_all_is_never_believed() -> None:
     )
 
 
-def test_instruments_that_were_lost_before_are_not_lost_again() -> None:
-    rows = stored(100)
-    gone = compare(EXCHANGE, rows, Listing(instruments=tuple(instruments(range(40, 100)))), Moment(2, 2), RULES)
-    assert len(gone.missing) == 40
-    listing = Listing(instruments=tuple(instruments(range(40, 100))))
-    assert find_shift([*gone.symbols, *rows[40:]], listing, None) == Shift()
+def applied_to(rows: list[StoredSymbol], listed: list[ListedInstrument], number: int) -> list[StoredSymbol]:
+    """What is stored after a listing, a minute later than the one before."""
+    listing = Listing(instruments=tuple(listed))
+    after = {row.symbol.exchange_symbol: row for row in rows}
+    written = compare(EXCHANGE, rows, listing, Moment(number * 60_000, number), RULES).symbols
+    after |= {row.symbol.exchange_symbol: replace(row, row_id=hash(row.symbol.symbol)) for row in written}
+    return [*after.values()]
+
+
+def reason(rows: list[StoredSymbol], listed: list[ListedInstrument], accepted: SyncRun | None = None) -> str:
+    listing = Listing(instruments=tuple(listed))
+    try:
+        guard(listing, rows, find_shift(rows, listing, accepted), RULES, Shift())
+    except ListingQuarantined as error:
+        return error.reason
+    return ""
+
+
+def test_many_small_losses_are_a_large_one() -> None:
+    rows = applied_to(applied_to([], instruments(range(100)), 1), instruments(range(20, 100)), 2)
+    assert reason(rows, instruments(range(20, 100))) == ""
+    assert reason(rows, instruments(range(21, 100))) == "21 of 100 instruments are lost (21 missing)"
+    rows = applied_to(rows, instruments(range(20, 100)), 40)
+    assert {row.symbol.status for row in rows[:20]} == {Status.DELISTED}
+    assert reason(rows, instruments(range(36, 100))) == "", "what is delisted is no longer missed"
+    assert reason(rows, instruments(range(37, 100))) == "17 of 80 instruments are lost (17 missing)"
+
+
+def test_what_was_only_missing_is_not_new_when_it_returns() -> None:
+    rows = applied_to(applied_to([], instruments(range(30)), 1), instruments(range(6, 30)), 2)
+    assert reason(rows, instruments(range(30))) == ""
+    assert reason(rows, instruments(range(45))) == "15 instruments are new beside 30"
+
+
+def test_what_an_operator_accepted_as_missing_is_not_missed_again() -> None:
+    rows = applied_to(applied_to([], instruments(range(100)), 1), instruments(range(40, 100)), 2)
+    names = tuple(row.symbol.symbol for row in rows if row.missing_since is not None)
+    assert len(names) == 40
+    run = applied().model_copy(update={"accepted_run": 1, "report": SyncReport(missing=names)})
+    assert reason(rows, instruments(range(40, 100))) == "40 of 100 instruments are lost (40 missing)"
+    assert reason(rows, instruments(range(40, 100)), run) == ""
+    assert reason(rows, instruments(range(60, 100)), run) == ""
+    assert reason(rows, instruments(range(61, 100)), run) != "", "others are missed"
+    back = applied_to(rows, instruments(range(100)), 3)
+    assert reason(back, instruments(range(40, 100)), run) != "", "those that came back are missed again"
 
 
 def test_what_is_accepted_is_not_held_against_a_listing_and_nothing_else() -> None:
@@ -187,7 +225,7 @@ def test_rows_with_and_without_a_name_count_together() -> None:
     nameless = (Refusal(exchange_symbol=None, reason="it is no row"),) * 3
     assert judge(100, instruments(range(100)), (*unreadable(range(200, 202)), *nameless)) == ""
     assert judge(100, instruments(range(100)), (*unreadable(range(200, 203)), *nameless)) == (
-        "6 of 106 rows can no longer be read"
+        "6 of 106 rows cannot be read"
     )
 
 

@@ -101,6 +101,8 @@ class Welcome:
                 self._fact(exchange, f"{run.listed} instruments")
             else:
                 why = (run.error_detail or run.outcome).removeprefix(f"{exchange}: ")
+                if run.outcome == "quarantined":
+                    why += f"; if its listing is right all the same: {self._command} sync --accept {run.id}"
                 self._fact(exchange, Text(f"not synced: {why}; still trying", "yellow"))
 
     def say_access(self, access: Access | None) -> None:

@@ -16,11 +16,14 @@ from select import POLLHUP, POLLIN, poll
 import psycopg
 from sqlalchemy import URL, event, func, make_url, select
 from sqlalchemy.engine import AdaptedConnection
-from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from marketdata.core.errors import DatabaseUnavailable
+
+_READ_ONLY = "25006"
+"""The SQLSTATE of a write to a server that only reads: one that stands by, or is failing over."""
 
 
 def driver_url(url: str) -> URL:
@@ -86,6 +89,10 @@ class Database:
                         await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
                     yield connection
         except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise DatabaseUnavailable(first_words(error)) from error
+        except InternalError as error:
+            if getattr(error.orig, "sqlstate", None) != _READ_ONLY:
+                raise
             raise DatabaseUnavailable(first_words(error)) from error
 
     @asynccontextmanager

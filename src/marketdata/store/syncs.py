@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import insert, select, update
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marketdata.core.models import EpochMs, ExchangeId, Refusal
@@ -138,14 +137,20 @@ async def get_run(connection: AsyncConnection, run_id: int) -> SyncRun | None:
     return None if row is None else SyncRun.model_validate(dict(row))
 
 
-async def get_last_applied(connection: AsyncConnection, exchange: ExchangeId) -> SyncRun | None:
-    """The newest sync of `exchange` whose listing was applied."""
-    query = (
-        select(SYNC_RUNS)
-        .where(SYNC_RUNS.c.exchange == exchange, SYNC_RUNS.c.outcome == "succeeded")
-        .order_by(SYNC_RUNS.c.id.desc())
-        .limit(1)
+async def get_last_accepted(connection: AsyncConnection, exchange: ExchangeId) -> SyncRun | None:
+    """The newest run of `exchange` that was applied because an operator trusted its listing."""
+    return await _newest(
+        connection, exchange, SYNC_RUNS.c.outcome == "succeeded", SYNC_RUNS.c.accepted_run.is_not(None)
     )
+
+
+async def get_last_judged(connection: AsyncConnection, exchange: ExchangeId) -> SyncRun | None:
+    """The newest run of `exchange` that had a listing, applied or quarantined."""
+    return await _newest(connection, exchange, SYNC_RUNS.c.outcome != "failed")
+
+
+async def _newest(connection: AsyncConnection, exchange: ExchangeId, *where: ColumnElement[bool]) -> SyncRun | None:
+    query = select(SYNC_RUNS).where(SYNC_RUNS.c.exchange == exchange, *where).order_by(SYNC_RUNS.c.id.desc()).limit(1)
     row = (await connection.execute(query)).mappings().one_or_none()
     return None if row is None else SyncRun.model_validate(dict(row))
 
@@ -181,8 +186,9 @@ async def list_runs(connection: AsyncConnection, *, exchange: ExchangeId | None 
 
 
 async def last_runs(connection: AsyncConnection) -> dict[ExchangeId, SyncRun]:
-    """The newest run of each exchange, which says how the exchange is."""
-    one_each = distinct_on(SYNC_RUNS.c.exchange)
-    newest = select(SYNC_RUNS).ext(one_each).order_by(SYNC_RUNS.c.exchange, SYNC_RUNS.c.id.desc())
-    runs = [SyncRun.model_validate(dict(row)) for row in (await connection.execute(newest)).mappings()]
+    """The newest run of each exchange, which says how the exchange is; however many there are, a few rows are read."""
+    of_one = select(SYNC_RUNS).where(SYNC_RUNS.c.exchange == EXCHANGES.c.exchange).order_by(SYNC_RUNS.c.id.desc())
+    newest = of_one.limit(1).lateral("newest")
+    rows = await connection.execute(select(newest).select_from(EXCHANGES.join(newest, true())))
+    runs = [SyncRun.model_validate(dict(row)) for row in rows.mappings()]
     return {ExchangeId(run.exchange): run for run in runs}

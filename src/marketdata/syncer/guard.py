@@ -1,6 +1,6 @@
 """The fourth step of a sync: a listing that cannot be trusted is quarantined as a whole, and nothing changes.
 
-It is judged by how it differs from the last listing that was applied, instrument by instrument, not by how long it is:
+It is judged by how it differs from what is known, instrument by instrument, not by how long it is:
 as many new names as are missing are no better than a short listing. What an operator has accepted is not held against
 it.
 """
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from marketdata.core.errors import ListingQuarantined
 from marketdata.core.models import Listing, Status
 from marketdata.store.symbols import StoredSymbol
-from marketdata.store.syncs import Shift, SyncRun
+from marketdata.store.syncs import Shift, SyncReport, SyncRun
 
 _Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -26,7 +26,7 @@ class GuardRules(BaseModel):
     guard_lost: Annotated[
         _Share,
         Field(
-            description="A listing is quarantined when more than this share of the instruments listed before is lost:"
+            description="A listing is quarantined when more than this share of the instruments known is lost:"
             " missing, another instrument, newly delisted or of unknown status."
         ),
     ] = 0.2
@@ -35,7 +35,7 @@ class GuardRules(BaseModel):
     ] = 0.5
     guard_unreadable: Annotated[
         _Share,
-        Field(description="A listing is quarantined when more than this share of its rows can no longer be read."),
+        Field(description="A listing is quarantined when more than this share of its rows cannot be read."),
     ] = 0.01
     guard_floor: Annotated[
         int, Field(ge=0, description="So few lost, new or unreadable ones never quarantine a listing: small exchanges.")
@@ -51,26 +51,39 @@ class GuardRules(BaseModel):
     ] = 1800
 
 
-def find_shift(stored: Sequence[StoredSymbol], listing: Listing, last: SyncRun | None) -> Shift:
-    """How `listing` differs from the one that `last` applied, which left `stored`; None: there was none."""
-    before = {row.symbol.exchange_symbol: row for row in stored if row.listed and row.replaced_at is None}
+def find_shift(stored: Sequence[StoredSymbol], listing: Listing, accepted: SyncRun | None) -> Shift:
+    """How `listing` differs from what is known: the instruments in `stored` that a listing is expected to have.
+
+    What is missing stays missed until it is delisted, so that no number of small losses makes a large one. `accepted`:
+    the newest run that was applied because an operator trusted it; what was missing or unreadable then is no news.
+    """
+    known = {row.symbol.exchange_symbol: row for row in stored if is_expected(row)}
     listed = {instrument.exchange_symbol: instrument for instrument in listing.instruments}
     unreadable = [refusal.exchange_symbol for refusal in listing.refused]
-    unreadable_before = [] if last is None else [refusal.exchange_symbol for refusal in last.report.refused]
-    both = [(listed[one], row) for one, row in before.items() if one in listed]
+    report = SyncReport() if accepted is None else accepted.report
+    known_unreadable = [refusal.exchange_symbol for refusal in report.refused]
+    known_missing = {
+        one for one, row in known.items() if row.missing_since is not None and row.symbol.symbol in report.missing
+    }
+    both = [(listed[one], row) for one, row in known.items() if one in listed]
 
     def turned(status: Status) -> list[str]:
         return [one.exchange_symbol for one, row in both if one.status is status is not row.symbol.status]
 
     return Shift(
-        missing=_sorted(before.keys() - listed.keys() - set(unreadable)),
+        missing=_sorted(known.keys() - listed.keys() - set(unreadable) - known_missing),
         replaced=_sorted([one.exchange_symbol for one, row in both if one.identity != row.identity]),
         delisted=_sorted(turned(Status.DELISTED)),
         unknown=_sorted(turned(Status.UNKNOWN)),
-        new=_sorted(listed.keys() - before.keys()),
-        unreadable=_sorted({name for name in unreadable if name is not None} - set(unreadable_before)),
-        nameless=max(0, unreadable.count(None) - unreadable_before.count(None)),
+        new=_sorted(listed.keys() - known.keys()),
+        unreadable=_sorted({name for name in unreadable if name is not None} - set(known_unreadable)),
+        nameless=max(0, unreadable.count(None) - known_unreadable.count(None)),
     )
+
+
+def is_expected(row: StoredSymbol) -> bool:
+    """Whether a listing without this instrument has lost it: the last one had it, or it is only missing so far."""
+    return row.replaced_at is None and (row.listed or row.symbol.status is not Status.DELISTED)
 
 
 def guard(listing: Listing, stored: Sequence[StoredSymbol], shift: Shift, rules: GuardRules, accepted: Shift) -> None:
@@ -86,7 +99,7 @@ def guard(listing: Listing, stored: Sequence[StoredSymbol], shift: Shift, rules:
             if rows
             else "the listing is empty"
         )
-    before = sum(row.listed and row.replaced_at is None for row in stored)
+    before = sum(map(is_expected, stored))
     lost = _lost(shift) - _lost(accepted)
     new = len(set(shift.new) - set(accepted.new))
     unreadable = len(set(shift.unreadable) - set(accepted.unreadable)) + max(0, shift.nameless - accepted.nameless)
@@ -96,7 +109,7 @@ def guard(listing: Listing, stored: Sequence[StoredSymbol], shift: Shift, rules:
     if before and new > rules.guard_floor and new >= rules.guard_new * before:
         reasons.append(f"{new} instruments are new beside {before}")
     if unreadable > max(rules.guard_floor, rules.guard_unreadable * rows):
-        reasons.append(f"{unreadable} of {rows} rows can no longer be read")
+        reasons.append(f"{unreadable} of {rows} rows cannot be read")
     if reasons:
         raise ListingQuarantined("; ".join(reasons))
 

@@ -71,6 +71,10 @@ async def _sync_once(database: Database, fetcher: Fetcher, clock: Clock, rules: 
     except DatabaseUnavailable as error:
         logger.warning("%s not synced: %s", exchange, error)
         return False
+    except Exception:
+        # a defect while one exchange is synced must not end the syncing of the others
+        logger.exception("defect while syncing %s", exchange)
+        return False
     if run.outcome == "succeeded":
         logger.info("%s synced: %s", exchange, summary(run))
         return True

@@ -32,7 +32,8 @@ class Syncer:
 @asynccontextmanager
 async def open_syncer(database_url: str, settings: ExchangeSettings, clock: Clock) -> AsyncIterator[Syncer]:
     """The syncer of these settings for as long as the block lasts."""
-    database = Database(database_url, deadline_s=_DEADLINE_S)
+    # each sync holds a connection for its right to sync while it uses another
+    database = Database(database_url, deadline_s=_DEADLINE_S, pool_size=2 * len(settings.exchanges) + 1)
     try:
         async with open_http() as http, open_budgets(database_url, clock) as budgets:
             fetchers = []

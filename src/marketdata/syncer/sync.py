@@ -35,13 +35,25 @@ from marketdata.store.exchanges import (
 )
 from marketdata.store.installation import claim_source, get_source
 from marketdata.store.symbols import StoredSymbol, list_stored, upsert_symbols
-from marketdata.store.syncs import NewSyncRun, Shift, SyncReport, SyncRun, get_last_applied, get_run, record_run
+from marketdata.store.syncs import (
+    NewSyncRun,
+    Shift,
+    SyncReport,
+    SyncRun,
+    get_last_accepted,
+    get_last_judged,
+    get_run,
+    record_run,
+)
 from marketdata.syncer.compare import Comparison, Moment, compare
 from marketdata.syncer.guard import GuardRules, find_shift, guard
 from marketdata.syncer.tell import tell_intervals
 from marketdata.syncer.validate import validate
 
 logger = logging.getLogger(__name__)
+
+_CLOCK_STEP_S = 60.0
+"""A clock that was set back by more than that is told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +66,8 @@ class Basis:
     """Whose data the database holds; None before its first sync."""
     stored: Sequence[StoredSymbol]
     intervals: Sequence[IntervalSpec]
-    last: SyncRun | None
-    """The run that applied the last listing; None: none was."""
+    accepted: SyncRun | None
+    """The newest run that was applied because an operator trusted its listing; None: there is none."""
 
     @property
     def is_first(self) -> bool:
@@ -93,7 +105,7 @@ async def sync_exchange(
         try:
             basis = await read_basis(database, fetcher.adapter.exchange)
             fetched = await fetch(fetcher, clock, basis)
-            shift = find_shift(basis.stored, fetched.listing, basis.last)
+            shift = find_shift(basis.stored, fetched.listing, basis.accepted)
             told = started | _told(fetched) | {"accepted_run": accepted.id if accepted else None}
             try:
                 guard(fetched.listing, basis.stored, shift, rules, _accepted(accepted))
@@ -114,12 +126,20 @@ async def sync_exchange(
 
 
 async def get_quarantined(database: Database, run_id: int) -> SyncRun:
-    """The run whose listing an operator wants to let through. Raises NotQuarantined and DatabaseUnavailable."""
+    """The run whose listing an operator wants to let through, the newest of its exchange that had one.
+
+    Raises NotQuarantined and DatabaseUnavailable.
+    """
     async with database.transaction() as connection:
         run = await get_run(connection, run_id)
-    if run is None or run.outcome != "quarantined":
-        what = "there is no run" if run is None else f"the listing of run {run_id} was not quarantined: no run"
-        raise NotQuarantined(f"{what} {run_id} to accept; `/v1/syncs` and `/v1/status` list quarantined runs")
+        if run is None:
+            raise NotQuarantined(f"there is no run {run_id}; `/v1/status` names those that are quarantined")
+        newest = await get_last_judged(connection, ExchangeId(run.exchange))
+    if run.report.quarantined is None:
+        raise NotQuarantined(f"the listing of run {run_id} of {run.exchange} was not quarantined")
+    if newest is not None and newest.id != run_id:
+        what = f"was quarantined in run {newest.id}" if newest.outcome == "quarantined" else "was applied"
+        raise NotQuarantined(f"run {run_id} is no longer the newest of {run.exchange}: a later listing {what}")
     return run
 
 
@@ -132,7 +152,7 @@ async def read_basis(database: Database, exchange: ExchangeId) -> Basis:
             await get_source(connection),
             await list_stored(connection, exchange),
             await list_intervals(connection, exchange),
-            await get_last_applied(connection, exchange),
+            await get_last_accepted(connection, exchange),
         )
 
 
@@ -150,6 +170,14 @@ async def fetch(fetcher: Fetcher, clock: Clock, basis: Basis) -> Fetched:
         if basis.source not in {None, source}:
             raise SourceMismatch(stored=basis.source, offered=source)
     if basis.state is not None:
+        ahead_s = ((basis.state.last_synced_at or 0) - at_ms) / 1000
+        if ahead_s > _CLOCK_STEP_S:
+            logger.error(
+                "%s: its last listing counts as read %.0f s from now; until then times of what changes stand still,"
+                " and nothing is delisted: one of the clocks was or is wrong",
+                fetcher.adapter.exchange,
+                ahead_s,
+            )
         at_ms, number = max(at_ms, (basis.state.last_synced_at or 0) + 1), basis.state.listings + 1
     return Fetched(sources, listing, Moment(at_ms, number))
 
@@ -251,9 +279,9 @@ def _told(fetched: Fetched) -> dict[str, Any]:
 
 def _report(listing: Listing, **more: Any) -> SyncReport:  # noqa: ANN401 - the fields of the report
     return SyncReport(
-        refused=listing.refused,
-        unclassified=listing.unclassified,
-        base_mismatches=listing.base_mismatches,
+        refused=tuple(sorted(listing.refused, key=lambda one: (one.exchange_symbol or "", one.reason))),
+        unclassified=tuple(sorted(listing.unclassified)),
+        base_mismatches=tuple(sorted(listing.base_mismatches)),
         unknown_words=listing.unknown_words,
         **more,
     )

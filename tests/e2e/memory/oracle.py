@@ -28,7 +28,6 @@ class Catalogue:
         self._rules = rules
         self._current: dict[str, Life] = {}
         """By exchange symbol, gone ones too."""
-        self._refused: list[str | None] = []
 
     def read(self, at_ms: int, listing: Listing) -> list[str]:
         """Learn from a listing, unless it is not to be believed: then why."""
@@ -43,12 +42,16 @@ class Catalogue:
         if not listed:
             return ["empty"]
         refused = [refusal.exchange_symbol for refusal in listing.refused]
-        before = {symbol: life for symbol, life in self._current.items() if life.is_present}
+        before = {
+            symbol: life
+            for symbol, life in self._current.items()
+            if life.is_present or life.state["status"] != "delisted"
+        }
         judged = {symbol: life for symbol, life in before.items() if symbol in listed or symbol not in refused}
         lost = [symbol for symbol, life in judged.items() if _is_lost(life, listed.get(symbol))]
         new = listed.keys() - before.keys()
-        unreadable = {name for name in refused if name} - set(self._refused)
-        nameless = max(0, refused.count(None) - self._refused.count(None))
+        unreadable = {name for name in refused if name}
+        nameless = refused.count(None)
         found = {
             "lost": len(lost) > max(rules.floor, rules.lost * len(before)),
             "new": bool(before) and len(new) > rules.floor and len(new) >= rules.new * len(before),
@@ -86,7 +89,6 @@ class Catalogue:
             else:
                 self._list(one, names[symbol], at_ms)
         self.applied.append(at_ms)
-        self._refused = list(refused)
 
     def _replace(self, life: Life, at_ms: int, held: dict[str, str]) -> None:
         """Make way for another instrument of the same exchange symbol."""
