@@ -16,7 +16,7 @@ ETH = instrument("ETHUSDT", "ETH")
 
 async def versions(api: Api, name: str) -> list[dict[str, object]]:
     body = (await api.get(f"/v1/symbols/binance_futures/{name}/history")).json()
-    assert body["page"] == {"count": len(body["data"]), "limit": None, "complete": True, "next": None}
+    assert body["page"] == {"count": len(body["data"]), "limit": 1000, "complete": True, "next": None}
     data: list[dict[str, object]] = body["data"]
     return data
 
@@ -99,3 +99,22 @@ async def test_what_was_needs_the_database(empty_api: Api, monkeypatch: pytest.M
     answer = await empty_api.get(path.format("BTCUSDT"))
     assert problem(answer)["code"] == "database-unavailable"
     assert answer.headers["retry-after"] == "5"
+
+
+async def test_a_long_history_comes_page_by_page(empty_api: Api) -> None:
+    api = empty_api
+    for turn in range(5):
+        await sync(api, turn, instrument(tick_size=f"0.{turn}"), ETH)
+    whole = await versions(api, "BTCUSDT")
+    found = []
+    following: str | None = "/v1/symbols/binance_futures/BTCUSDT/history?limit=2"
+    while following is not None:
+        answer = await api.get(following)
+        body = answer.json()
+        found.append(body["data"])
+        following = body["page"]["next"]
+        assert answer.headers.get("Link") == (None if following is None else f'<{following}>; rel="next"')
+    assert [len(page) for page in found] == [2, 2, 1]
+    assert [one for page in found for one in page] == whole
+    for wrong in ("limit=0", "limit=1001", "cursor=x"):
+        assert problem(await api.get(f"/v1/symbols/binance_futures/BTCUSDT/history?{wrong}"))["status"] == 400

@@ -60,6 +60,7 @@ def test_every_path_of_the_contract_is_there(document: dict[str, Any]) -> None:
         "/v1/candles/{exchange}/{symbol}/{interval}/latest",
         "/v1/coverage/{exchange}/{symbol}/{interval}",
         "/v1/syncs",
+        "/v1/syncs/{run}",
         "/v1/status",
     }
 

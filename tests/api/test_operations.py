@@ -5,7 +5,7 @@ from marketdata.api.services import Freshness, Services
 from marketdata.core.models import ExchangeId, Source
 from marketdata.store.engine import Database
 from marketdata.store.installation import claim_source
-from marketdata.store.syncs import NewSyncRun, SyncRun, record_run
+from marketdata.store.syncs import NewSyncRun, Shift, SyncReport, SyncRun, record_run
 from tests.api.conftest import NOW_MS, Api, problem
 from tests.api.worlds import sync
 from tests.listings import instrument
@@ -93,6 +93,7 @@ async def test_the_condition_of_an_exchange(
     api: Api, database: Database, outcome: str, error_code: str | None, condition: str
 ) -> None:
     run = await add_run(database, outcome, error_code)
+    await api.services.refresh()
     body = (await api.get("/v1/status")).json()
     (coinbase,) = (one for one in body["exchanges"] if one["exchange"] == "coinbase")
     assert coinbase == {
@@ -115,6 +116,7 @@ async def test_a_quarantine_lasts_until_a_sync_succeeds(api: Api, database: Data
     conditions = []
     for outcome in ("quarantined", "quarantined", "succeeded"):
         run = await add_run(database, outcome, "listing-quarantined" if outcome == "quarantined" else None)
+        await api.services.refresh()
         body = (await api.get("/v1/status")).json()
         (coinbase,) = (one for one in body["exchanges"] if one["exchange"] == "coinbase")
         conditions.append((coinbase["condition"], coinbase["quarantined_run"] == run.id))
@@ -181,3 +183,35 @@ async def test_metadata_is_stale_after_three_of_the_syncer_s_intervals(api: Api)
     for age_s, is_stale in ((180, False), (181, True)):
         api.clock.set(NOW_MS + age_s * 1000)
         assert services.freshness(COINBASE) == Freshness(NOW_MS, age_s, is_stale)
+
+
+async def test_long_lists_of_a_run_are_whole_in_that_run_alone(api: Api, database: Database) -> None:
+    names = tuple(f"S{number}-USD" for number in range(300))
+    report = SyncReport(missing=names, quarantined=Shift(missing=names, new=names[:5], nameless=7))
+    async with database.transaction() as connection:
+        run = await record_run(
+            connection,
+            NewSyncRun(
+                exchange=COINBASE,
+                started_at=NOW_MS,
+                finished_at=NOW_MS,
+                outcome="quarantined",
+                generation=1,
+                report=report,
+            ),
+        )
+    listed = (await api.get("/v1/syncs?exchange=coinbase")).json()["data"][0]
+    assert listed["report_complete"] is False
+    assert listed["report"]["missing"] == listed["report"]["quarantined"]["missing"] == list(names[:100])
+    assert (listed["report"]["quarantined"]["new"], listed["report"]["quarantined"]["nameless"]) == (list(names[:5]), 7)
+    one = (await api.get(f"/v1/syncs/{run.id}")).json()
+    assert (one["report_complete"], one["report"]["quarantined"]["missing"]) == (True, list(names))
+    assert problem(await api.get(f"/v1/syncs/{run.id + 1}"))["code"] == "not-found"
+
+
+async def test_a_quarantine_is_told_although_the_exchange_is_away_since(api: Api, database: Database) -> None:
+    quarantined = await add_run(database, "quarantined", "listing-quarantined")
+    await add_run(database, "failed", "upstream-unavailable")
+    await api.services.refresh()
+    (coinbase,) = (one for one in (await api.get("/v1/status")).json()["exchanges"] if one["exchange"] == "coinbase")
+    assert (coinbase["condition"], coinbase["quarantined_run"]) == ("unreachable", quarantined.id)

@@ -35,7 +35,7 @@ async def test_it_prints_what_changed(postgres_url: str, tmp_path: Path) -> None
         "coinbase: 2 instruments, 1 new, 1 changed, 1 missing",
         "  ~ BTC-USD changed: tick_size 0.01 → 0.010",
         "  + NEW-USD listed",
-        "  ! missing, not delisted yet: OLD-USD",
+        "  ! missing, not delisted yet, 1: OLD-USD",
     ]
 
 

@@ -12,7 +12,7 @@ from marketdata.store.engine import Database
 from marketdata.store.exchanges import ExchangeState, list_exchanges
 from marketdata.store.installation import get_source
 from marketdata.store.symbols import list_stored
-from marketdata.store.syncs import Reading
+from marketdata.store.syncs import HAD_A_LISTING, Reading, SyncRun, last_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,10 @@ class Snapshot:
     instruments: Mapping[ExchangeId, Instruments]
     source: Source | None
     """Whose data the database holds; None before the first sync."""
+    last_runs: Mapping[ExchangeId, SyncRun]
+    """The newest sync of each exchange, however it ended."""
+    last_judged: Mapping[ExchangeId, SyncRun]
+    """The newest of each that had a listing, applied or quarantined."""
 
     def known(self, exchange: ExchangeId) -> Known | None:
         """What it says of one exchange; None before the first sync."""
@@ -99,7 +103,7 @@ class Snapshot:
     @classmethod
     def empty(cls) -> Self:
         """Before the database was first asked."""
-        return cls({}, {}, None)
+        return cls({}, {}, None, {}, {})
 
 
 class Catalogue:
@@ -172,7 +176,8 @@ class Catalogue:
                     instruments[exchange] = instruments[exchange].seen_at(state.last_synced_at)
                 else:
                     instruments[exchange] = Instruments(await list_stored(connection, exchange))
-        self.snapshot = Snapshot(states, instruments, source)
+            runs, judged = await last_runs(connection), await last_runs(connection, HAD_A_LISTING)
+        self.snapshot = Snapshot(states, instruments, source, runs, judged)
 
 
 def _is_unchanged(before: ExchangeState, after: ExchangeState) -> bool:

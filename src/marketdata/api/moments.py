@@ -9,6 +9,7 @@ from marketdata.api.instruments import Instruments
 from marketdata.api.problems import Problem
 from marketdata.api.timestamps import to_rfc3339
 from marketdata.core.clock import Clock
+from marketdata.core.fetch.flight import Flights
 from marketdata.core.models import ExchangeId
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import list_exchanges
@@ -27,6 +28,7 @@ class Moments:
         self._database = database
         self._catalogue = catalogue
         self._clock = clock
+        self._loads: Flights[tuple[ExchangeId, int], Instruments] = Flights()
         # the one asked for last is the last; versions that begin later never change what was known at a reading
         self._kept: OrderedDict[tuple[ExchangeId, int], Instruments] = OrderedDict()
 
@@ -81,11 +83,16 @@ class Moments:
             return held
         key = (exchange, reading.at_ms)
         instruments = self._kept.get(key)
+        if instruments is None and held is not None and held.reading.generation == reading.generation:
+            instruments = held.instruments.seen_at(reading.at_ms)  # syncs since then have changed nothing else
         if instruments is None:
-            async with self._database.transaction() as connection:
-                instruments = Instruments(await list_stored_at(connection, exchange, reading.at_ms, reading.at_ms))
+            instruments = await self._loads.join(key, lambda: self._load(exchange, reading.at_ms))
         self._keep(key, instruments)
         return Known(exchange, instruments, reading)
+
+    async def _load(self, exchange: ExchangeId, at_ms: int) -> Instruments:
+        async with self._database.transaction() as connection:
+            return Instruments(await list_stored_at(connection, exchange, at_ms, at_ms))
 
     def _keep(self, key: tuple[ExchangeId, int], instruments: Instruments) -> None:
         self._kept[key] = instruments

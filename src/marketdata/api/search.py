@@ -48,12 +48,13 @@ def suggest(places: Iterable[Instruments], name: str) -> list[Symbol]:
 
     Those of the same base before those of another that is spelt alike.
     """
-    wanted = squeeze(name[: 2 * _LONGEST_NAME])
+    name = name[: 2 * _LONGEST_NAME]
+    wanted = squeeze(name)
     if not 0 < len(wanted) <= _LONGEST_NAME:
         return []
     base = squeeze(_PARTING.split(name, maxsplit=1)[0])
     likely = [one for instruments in places for one in _likely(instruments, wanted, base)]
-    likely.sort(key=lambda one: (-one[0], is_last(one[1]), one[1].exchange, one[1].symbol))
+    likely.sort(key=lambda one: (-one[0], lateness(one[1]), one[1].exchange, one[1].symbol))
     return [symbol for _, symbol in likely[:MOST_SUGGESTIONS]]
 
 
@@ -66,15 +67,16 @@ def _likely(instruments: Instruments, wanted: str, base: str) -> Iterator[tuple[
         likeness.setdefault(owners[at], alike)
     for at, alike in likeness.items():
         bases = instruments.spellings[at].bases
-        is_same = base in bases
+        quote = squeeze(instruments.symbols[at].quote_asset)
+        is_same = base in bases or any(wanted == one + quote for one in bases)  # as exchanges write it, in one word
         is_near = base == wanted or any(OSA.normalized_similarity(base, one) >= _NEAR_BASE for one in bases)
         if is_same or (is_near and alike >= _NEAR):
             yield alike + is_same, instruments.symbols[at]
 
 
-def is_last(symbol: Symbol) -> bool:
-    """Whether it comes after others that fit as well: it is no longer traded."""
-    return symbol.status is Status.DELISTED
+def lateness(symbol: Symbol) -> int:
+    """Of those that fit as well: what trades comes first, 0, and what is delisted last, 2."""
+    return {Status.TRADING: 0, Status.DELISTED: 2}.get(symbol.status, 1)
 
 
 def read_words(text: str) -> Sequence[str]:

@@ -20,7 +20,6 @@ from marketdata.store.engine import Database
 from marketdata.store.exchanges import SYNCS_CHANNEL
 from marketdata.store.keys import ensure_key, list_keys
 from marketdata.store.listen import listen
-from marketdata.store.syncs import SyncRun
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +62,6 @@ class Services:
     moments: Moments
     database_is_up: bool = field(default=False)
     """Whether the last look into the database succeeded."""
-    last_runs: Mapping[ExchangeId, SyncRun] = field(default_factory=dict)
-    """The newest sync of each exchange, as far as it was last asked for."""
     probes: Flights[tuple[int, Interval], Observation] = field(default_factory=Flights)
     """The searches for a coverage that are under way, by the instrument's row and interval."""
 

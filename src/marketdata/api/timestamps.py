@@ -19,7 +19,7 @@ _RFC3339: Final = re.compile(
     r"(?P<seconds>\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2})(?P<fraction>\.\d{1,9})?(?P<zone>[Zz]|[+-]\d{2}:\d{2})?",
     re.ASCII,
 )
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2})?", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2})?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 
 
 def parse_timestamp(name: str, text: str) -> int:
@@ -39,7 +39,13 @@ def parse_timestamp(name: str, text: str) -> int:
 
 def _parse_rfc3339(name: str, text: str) -> int:
     found = _RFC3339.fullmatch(text)
-    if _DATE.fullmatch(text) or (found and not found["zone"]):
+    if _DATE.fullmatch(text):
+        raise Problem(
+            "naive-timestamp",
+            f"`{name}` is no moment: write the time of day, with seconds, and a zone, such as `2026-01-31T00:00:00Z`.",
+            parameter=name,
+        )
+    if found and not found["zone"]:
         raise Problem(
             "naive-timestamp",
             f"`{name}` has no time zone: append `Z`, or an offset such as `%2B02:00` (a bare `+` in a URL is a space).",

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from marketdata.syncer.guard import GuardRules
     from marketdata.syncer.service import Syncer
 
+_MOST_NAMES = 30
+"""Of a long list so many are shown; `/v1/syncs/{run}` has it whole."""
+
 _MARKS = {"listed": "+", "delisted": "-", "relisted": "+"}
 _COLOURS = {"+": "green", "-": "red", "~": "yellow", "!": "red"}
 
@@ -128,7 +131,10 @@ def _print_shift(console: "Console", run: "SyncRun") -> None:
 
 
 def _listed(names: Sequence[str] | int) -> str:
-    return str(names) if isinstance(names, int) else f"{len(names)}: {' '.join(names)}"
+    if isinstance(names, int):
+        return str(names)
+    more = f" … and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{len(names)}: {' '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _print_run(console: "Console", run: "SyncRun", changes: "Sequence[Event]") -> None:
@@ -141,9 +147,9 @@ def _print_run(console: "Console", run: "SyncRun", changes: "Sequence[Event]") -
     lines = [_told(list(of_one)) for _, of_one in groupby(told, lambda change: change.symbol or change.interval)]
     lines += [("!", f"refused {refusal.exchange_symbol}: {refusal.reason}") for refusal in run.report.refused]
     if run.report.missing:
-        lines.append(("!", f"missing, not delisted yet: {', '.join(run.report.missing)}"))
+        lines.append(("!", f"missing, not delisted yet, {_listed(run.report.missing)}"))
     if run.report.clashes:
-        lines.append(("!", f"clashing names: {', '.join(clash.symbol for clash in run.report.clashes)}"))
+        lines.append(("!", f"clashing names, {_listed([clash.symbol for clash in run.report.clashes])}"))
     if run.report.unclassified:
         lines.append(("!", f"bases that look multiplied, not classified: {', '.join(run.report.unclassified)}"))
     _print_lines(console, lines)

@@ -110,16 +110,19 @@ async def list_stored_at(
     return _read((await connection.execute(query)).all())
 
 
-async def list_versions(connection: AsyncConnection, row_id: int) -> list[SymbolVersion]:
-    """Every version of one instrument, oldest first."""
+async def list_versions(
+    connection: AsyncConnection, row_id: int, *, after_ms: int = -1, limit: int | None = None
+) -> list[SymbolVersion]:
+    """The versions of one instrument that began after `after_ms` (epoch ms), oldest first; `limit` at most."""
     versions = SYMBOL_VERSIONS.c
     query = (
         _select(SYMBOL_VERSIONS, func.coalesce(versions.valid_to, EXCHANGES.c.last_synced_at), versions.valid_from)
         .add_columns(versions.valid_from, versions.valid_to, versions.generation)
         .join_from(SYMBOL_VERSIONS, SYMBOLS)
         .join(EXCHANGES)
-        .where(SYMBOLS.c.id == row_id)
+        .where(SYMBOLS.c.id == row_id, versions.valid_from > after_ms)
         .order_by(versions.valid_from)
+        .limit(limit)
     )
     rows = (await connection.execute(query)).all()
     return [

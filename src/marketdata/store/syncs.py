@@ -144,9 +144,13 @@ async def get_last_accepted(connection: AsyncConnection, exchange: ExchangeId) -
     )
 
 
+HAD_A_LISTING = SYNC_RUNS.c.outcome != "failed"
+"""Of a run whose listing was applied or quarantined."""
+
+
 async def get_last_judged(connection: AsyncConnection, exchange: ExchangeId) -> SyncRun | None:
     """The newest run of `exchange` that had a listing, applied or quarantined."""
-    return await _newest(connection, exchange, SYNC_RUNS.c.outcome != "failed")
+    return await _newest(connection, exchange, HAD_A_LISTING)
 
 
 async def _newest(connection: AsyncConnection, exchange: ExchangeId, *where: ColumnElement[bool]) -> SyncRun | None:
@@ -185,9 +189,14 @@ async def list_runs(connection: AsyncConnection, *, exchange: ExchangeId | None 
     return [SyncRun.model_validate(dict(row)) for row in (await connection.execute(query)).mappings()]
 
 
-async def last_runs(connection: AsyncConnection) -> dict[ExchangeId, SyncRun]:
-    """The newest run of each exchange, which says how the exchange is; however many there are, a few rows are read."""
-    of_one = select(SYNC_RUNS).where(SYNC_RUNS.c.exchange == EXCHANGES.c.exchange).order_by(SYNC_RUNS.c.id.desc())
+async def last_runs(connection: AsyncConnection, *where: ColumnElement[bool]) -> dict[ExchangeId, SyncRun]:
+    """The newest run of each exchange, which says how the exchange is; however many there are, a few rows are read.
+
+    `where`: the newest of which this holds.
+    """
+    of_one = (
+        select(SYNC_RUNS).where(SYNC_RUNS.c.exchange == EXCHANGES.c.exchange, *where).order_by(SYNC_RUNS.c.id.desc())
+    )
     newest = of_one.limit(1).lateral("newest")
     rows = await connection.execute(select(newest).select_from(EXCHANGES.join(newest, true())))
     runs = [SyncRun.model_validate(dict(row)) for row in rows.mappings()]

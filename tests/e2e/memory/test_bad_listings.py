@@ -1,5 +1,6 @@
 """No bad listing delists anything or changes the last good state; a true delisting does apply."""
 
+import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,6 +36,8 @@ QUARANTINED = (
 )
 APPLIED = ("listing-unreadable,percent=1", "listing-shrunk,percent=15")
 """Not bad enough to be refused, and yet nothing is delisted by one of them."""
+
+TRIALS = int(os.environ.get("TRIALS", "200"))
 
 CASES = [
     (exchange, fault)
@@ -116,7 +119,7 @@ async def test_a_bad_listing_delists_nothing(database: Database, exchange: str, 
 @pytest.mark.long
 @pytest.mark.parametrize("exchange, fault", CASES)
 async def test_200_bad_listings_delist_nothing(database: Database, exchange: str, fault: str) -> None:
-    await try_bad_listings(database, exchange, fault, 200)
+    await try_bad_listings(database, exchange, fault, TRIALS)
 
 
 async def try_true_delistings(database: Database, exchange: str, trials: int) -> None:
@@ -147,4 +150,4 @@ async def test_a_true_delisting_applies(database: Database, exchange: str) -> No
 @pytest.mark.long
 @pytest.mark.parametrize("exchange", PREFIXES)
 async def test_200_true_delistings_apply(database: Database, exchange: str) -> None:
-    await try_true_delistings(database, exchange, 67)
+    await try_true_delistings(database, exchange, TRIALS // 3)

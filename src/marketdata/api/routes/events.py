@@ -186,6 +186,13 @@ def _read(services: Services, filters: EventFilters) -> Rest:
         is_id = re.fullmatch(r"\d{1,15}", filters.since, re.ASCII) and int(filters.since) < FIRST_TIME
         if is_id:
             after_id = int(filters.since)
-        else:
+        elif re.match(r"\d{4}-|\d+$", filters.since, re.ASCII):
             since_ms = parse_timestamp("since", filters.since)
+        else:
+            raise Problem(
+                "invalid-parameter",
+                f"`since` is an event's id (below {FIRST_TIME}) or a time: epoch milliseconds (UTC), or RFC 3339 with a"
+                " time of day and a zone, such as `2026-01-31T00:00:00Z`.",
+                parameter="since",
+            )
     return Rest(filters.exchange, symbol_id, types, since_ms, filters.limit, after_id)

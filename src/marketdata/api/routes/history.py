@@ -1,16 +1,23 @@
 """What an instrument was: every version of it that was seen."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Final
+from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Security
-from pydantic import Field
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response, Security
+from pydantic import BeforeValidator, Field
 
+from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
-from marketdata.api.lists import Listed, whole
-from marketdata.api.openapi import access_problems, problems
+from marketdata.api.lists import Listed, ListPage
+from marketdata.api.openapi import access_problems, headers, problems
+from marketdata.api.parameters import parse_limit
 from marketdata.core.models import EpochMs, SymbolState
 from marketdata.store.scopes import METADATA_READ
 from marketdata.store.symbols import SymbolVersion, list_versions
+
+MAX_LIMIT: Final = 1000
 
 router = APIRouter(
     prefix="/v1",
@@ -41,13 +48,42 @@ class Version(SymbolState):
     ]
 
 
+class Rest(msgspec.Struct, frozen=True, array_like=True):
+    """What a cursor freezes: the most versions in one answer, and when the last one before it began."""
+
+    limit: int
+    after_ms: int
+
+
 @router.get(
     "/symbols/{exchange}/{symbol:path}/history",
     operation_id="listSymbolVersions",
     summary="List what an instrument was",
-    responses=problems("unknown-exchange", "unknown-symbol", "metadata-not-ready", "database-unavailable"),
+    responses={
+        **problems(
+            "limit-too-large",
+            "bad-cursor",
+            "unknown-exchange",
+            "unknown-symbol",
+            "metadata-not-ready",
+            "database-unavailable",
+        ),
+        **headers("Link"),
+    },
 )
-async def list_symbol_versions(services: ServicesNeeded, exchange: str, symbol: str) -> Listed[Version]:
+async def list_symbol_versions(
+    request: Request,
+    response: Response,
+    services: ServicesNeeded,
+    exchange: str,
+    symbol: str,
+    limit: Annotated[
+        int,
+        Query(ge=1, le=MAX_LIMIT, description="Most versions in one answer."),
+        BeforeValidator(partial(parse_limit, most=MAX_LIMIT)),
+    ] = MAX_LIMIT,
+    cursor: Annotated[str | None, Query(description="From `page.next`; it stands alone.")] = None,
+) -> Listed[Version]:
     """Every version of an instrument since its exchange's first sync, oldest first; each begins where another ends.
 
     The instrument by any name that a path takes today, former ones too. A sync in which nothing about it changed begins
@@ -55,9 +91,23 @@ async def list_symbol_versions(services: ServicesNeeded, exchange: str, symbol: 
     """
     instruments = services.catalogue.of(exchange)
     found = services.catalogue.symbol(exchange, symbol)
+    row_id, secrets, after_ms = instruments.row_id(found), services.tokens.cursor_secrets(), -1
+    bound_to = f"history {row_id}"
+    if cursor is not None:
+        if len(request.query_params) > 1:
+            raise bad_cursor("A cursor stands alone: it holds all the other parameters of its first page.")
+        rest = unseal(secrets, bound_to, cursor, Rest)
+        limit, after_ms = rest.limit, rest.after_ms
     async with services.database.transaction() as connection:
-        versions = await list_versions(connection, instruments.row_id(found))
-    return whole([_shown(version) for version in versions])
+        versions = await list_versions(connection, row_id, after_ms=after_ms, limit=limit + 1)
+    shown, following = versions[:limit], None
+    if len(versions) > limit:
+        sealed = seal(secrets[0], bound_to, Rest(limit, shown[-1].valid_from))
+        path = f"/v1/symbols/{found.exchange}/{quote(found.symbol, safe='')}/history"
+        following = f"{request.scope.get('root_path', '')}{path}?cursor={sealed}"
+        response.headers["Link"] = f'<{following}>; rel="next"'
+    page = ListPage(count=len(shown), limit=limit, complete=True, next=following)
+    return Listed(data=[_shown(version) for version in shown], page=page)
 
 
 def _shown(version: SymbolVersion) -> Version:

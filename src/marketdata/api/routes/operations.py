@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Query, Security
+from fastapi import APIRouter, Depends, Path, Query, Security
 from pydantic import BaseModel, BeforeValidator, Field
 
 from marketdata import __version__
@@ -13,14 +13,15 @@ from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage
 from marketdata.api.openapi import access_problems, problems
 from marketdata.api.parameters import parse_limit
-from marketdata.api.services import SOURCE_AGE_S, Services
+from marketdata.api.problems import Problem
+from marketdata.api.services import SOURCE_AGE_S, Freshness, Services
 from marketdata.api.timestamps import to_rfc3339
 from marketdata.core.errors import DatabaseUnavailable, UpstreamError
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import EpochMs, ExchangeId, Source
 from marketdata.store.events import Event, list_changes_of
 from marketdata.store.scopes import METADATA_READ
-from marketdata.store.syncs import SyncRun, last_runs, list_runs
+from marketdata.store.syncs import Shift, SyncReport, SyncRun, get_run, list_runs
 
 router = APIRouter(
     prefix="/v1",
@@ -32,6 +33,7 @@ router = APIRouter(
 _ABOUT_DEADLINE_S: Final = 2.0
 _MAX_SYNCS: Final = 100
 _MOST_CHANGES: Final = 100
+_MOST_NAMES: Final = 100
 _UNREACHABLE: Final = frozenset({"upstream-unavailable", "upstream-timeout", "upstream-blocked", "upstream-banned"})
 
 Condition = Literal["ok", "degraded", "stale", "quarantined", "unreachable"]
@@ -47,6 +49,13 @@ class Sync(SyncRun):
     ]
     changes_complete: Annotated[
         bool, Field(description="False where it changed more than `changes` holds: `/v1/events` has it all.")
+    ]
+    report_complete: Annotated[
+        bool,
+        Field(
+            description=f"False where lists in `report` were cut to their first {_MOST_NAMES}: `/v1/syncs/{{run}}` has"
+            " them whole."
+        ),
     ]
 
 
@@ -77,8 +86,8 @@ class ExchangeStatus(BaseModel):
     quarantined_run: Annotated[
         int | None,
         Field(
-            description="While it is `quarantined`, the run that an operator can look at in `/v1/syncs` and let through"
-            " with `marketdata sync --accept RUN`."
+            description="If its newest listing is quarantined, the run that an operator can look at"
+            " (`/v1/syncs/{run}`) and let through with `marketdata sync --accept RUN`."
         ),
     ]
     generation: Annotated[int, Field(description="Counts the syncs that changed what is served.")]
@@ -129,46 +138,78 @@ async def list_syncs(
     return Listed(data=syncs, page=ListPage(count=len(syncs), limit=limit, complete=True, next=None))
 
 
-def _told(run: SyncRun, changes: Mapping[tuple[ExchangeId, int], Sequence[Event]]) -> Sync:
+@router.get(
+    "/syncs/{run}",
+    operation_id="getSync",
+    summary="Get one sync",
+    responses=problems("not-found", "database-unavailable"),
+)
+async def get_sync(
+    services: ServicesNeeded, run: Annotated[int, Path(ge=1, le=2**63 - 1, description="Its `id`.")]
+) -> Sync:
+    """One sync with its whole report: what an operator looks at before letting a quarantined listing through."""
+    async with services.database.transaction() as connection:
+        found = await get_run(connection, run)
+        if found is None or found.exchange not in services.catalogue.exchanges:
+            raise Problem("not-found", "There is no such sync; `/v1/syncs` lists the newest.", parameter="run")
+        applied = [] if found.first_read_at is None else [(ExchangeId(found.exchange), found.first_read_at)]
+        changes = await list_changes_of(connection, applied, _MOST_CHANGES + 1)
+    return _told(found, changes, is_whole=True)
+
+
+def _cut(report: SyncReport) -> SyncReport:
+    """The report with no list longer than a reader of many of them wants."""
+    shift = report.quarantined
+    return SyncReport(
+        **_first(report), quarantined=None if shift is None else Shift(**_first(shift), nameless=shift.nameless)
+    )
+
+
+def _first(model: SyncReport | Shift) -> dict[str, Any]:
+    """Its lists, cut, and its mappings."""
+    return {
+        name: value[:_MOST_NAMES] if isinstance(value, tuple) else value
+        for name, value in model
+        if isinstance(value, tuple | Mapping)
+    }
+
+
+def _told(run: SyncRun, changes: Mapping[tuple[ExchangeId, int], Sequence[Event]], *, is_whole: bool = False) -> Sync:
     """`changes`: of each sync that was applied, by exchange and when its listing was read: the first and one more."""
     found = [] if run.first_read_at is None else changes.get((ExchangeId(run.exchange), run.first_read_at), [])
     shown = [event for event in found if not event.initial][:_MOST_CHANGES]
+    report = run.report if is_whole else _cut(run.report)
     return Sync(
-        **dict(run),
+        **dict(run) | {"report": report},
         duration_s=(run.finished_at - run.started_at) / 1000,
         changes=shown,
         changes_complete=len(shown) == len(found),
+        report_complete=report == run.report,
     )
 
 
 @router.get("/status", operation_id="getStatus", summary="How is the platform?", responses=problems())
 async def get_status(services: ServicesNeeded) -> PlatformStatus:
     """The condition of each exchange and of the database; answers without the database, too."""
-    if services.database_is_up:
-        try:
-            async with services.database.transaction() as connection:
-                services.last_runs = await last_runs(connection)
-        except DatabaseUnavailable:
-            services.database_is_up = False
     statuses = await asyncio.gather(*(_describe(services, exchange) for exchange in services.catalogue.exchanges))
     return PlatformStatus(exchanges=statuses, database=services.database_condition, version=__version__)
 
 
 async def _describe(services: Services, exchange: ExchangeId) -> ExchangeStatus:
     fetcher = services.fetchers[exchange]
+    source = await _source(fetcher)  # first, so that all that follows is of one moment
     freshness = services.freshness(exchange)
     snapshot = services.catalogue.snapshot
-    state = snapshot.states.get(exchange)
-    source = await _source(fetcher)
-    condition, detail = _condition(services, exchange, source, snapshot.source)
-    last_run = services.last_runs.get(exchange)
+    state, last_run = snapshot.states.get(exchange), snapshot.last_runs.get(exchange)
+    judged = snapshot.last_judged.get(exchange)
+    condition, detail = _condition(freshness, last_run, source, snapshot.source)
     return ExchangeStatus(
         exchange=exchange,
         base_url=fetcher.base_url,
         source=source or Source.SIMULATED,  # whoever does not say so is never live
         condition=condition,
         detail=detail,
-        quarantined_run=last_run.id if last_run is not None and last_run.outcome == "quarantined" else None,
+        quarantined_run=judged.id if judged is not None and judged.outcome == "quarantined" else None,
         generation=0 if state is None else state.generation,
         listings=0 if state is None else state.listings,
         last_sync_at=freshness.last_sync_at,
@@ -188,20 +229,18 @@ async def _source(fetcher: Fetcher) -> Source | None:
 
 
 def _condition(
-    services: Services, exchange: ExchangeId, source: Source | None, held: Source | None
+    freshness: Freshness, last_run: SyncRun | None, source: Source | None, held: Source | None
 ) -> tuple[Condition, str | None]:
     """How an exchange is, and why it is not well.
 
     `source`: what stands at its address, `held`: whose instruments the database holds; None: nobody knows.
     """
-    last_run = services.last_runs.get(exchange)
     if last_run is not None and last_run.outcome == "quarantined":
         return "quarantined", last_run.error_detail
     if last_run is not None and last_run.outcome == "failed":
         return "unreachable" if last_run.error_code in _UNREACHABLE else "degraded", last_run.error_detail
     if None not in {source, held} and source is not held:
         return "degraded", f"the instruments held are {held}, and its address serves what is {source}"
-    freshness = services.freshness(exchange)
     if not freshness.is_stale:
         return "ok", None
     if freshness.last_sync_at is None:

@@ -16,7 +16,7 @@ from marketdata.api.lists import Listed, ListPage, whole
 from marketdata.api.openapi import GENERATION, access_problems, headers, problems
 from marketdata.api.parameters import AsOf, parse_limit
 from marketdata.api.problems import Problem
-from marketdata.api.search import is_last, rank, read_words, suggest
+from marketdata.api.search import lateness, rank, read_words, suggest
 from marketdata.api.timestamps import parse_timestamp, to_rfc3339
 from marketdata.core.models import ExchangeId, Kind, Status, Symbol
 from marketdata.core.naming import canonical_spelling
@@ -59,8 +59,8 @@ class SymbolFilters(BaseModel):
             max_length=100,
             description="Words as people type them, in any case: each must fit an asset, a name of the instrument,"
             " former ones too, its dex, its kind (`perp`, `swap`, `future`, `spot`) or its exchange. Best first: a word"
-            " is the base or the symbol, begins it, is in it, is elsewhere; of equals those that trade before delisted"
-            " ones.",
+            " is the base or the symbol, begins it, is in it, is elsewhere; of equals those that trade first, delisted"
+            " ones last.",
             examples=["btc perp"],
         ),
     ] = None
@@ -95,8 +95,8 @@ class SymbolFilters(BaseModel):
         )
 
 
-Place = tuple[int, bool, str, str]
-"""What a list is ordered by: how well it fits the search and whether it is delisted (without a search all are equal),
+Place = tuple[int, int, str, str]
+"""What a list is ordered by: how well it fits the search and whether it trades (without a search all are equal),
 exchange, symbol."""
 
 
@@ -166,7 +166,7 @@ def _plain(search: Search, filters: SymbolFilters) -> Iterator[tuple[Place, byte
     for exchange, known in search.known.items():
         for row in known.instruments.rows:
             if filters.keep(row):
-                yield (0, False, exchange, row.symbol.symbol), known.instruments.encoded[row.symbol.symbol]
+                yield (0, 0, exchange, row.symbol.symbol), known.instruments.encoded[row.symbol.symbol]
 
 
 def _ranked(search: Search, filters: SymbolFilters, words: Sequence[str]) -> Iterator[tuple[Place, bytes]]:
@@ -174,7 +174,7 @@ def _ranked(search: Search, filters: SymbolFilters, words: Sequence[str]) -> Ite
     for exchange, known in search.known.items():
         for row, spellings in zip(known.instruments.rows, known.instruments.spellings, strict=True):
             if filters.keep(row) and (fit := rank(spellings, words)) is not None:
-                place = (fit, is_last(row.symbol), str(exchange), row.symbol.symbol)
+                place = (fit, lateness(row.symbol), str(exchange), row.symbol.symbol)
                 found.append((place, known.instruments.encoded[row.symbol.symbol]))
     yield from sorted(found)
 
@@ -206,7 +206,7 @@ async def get_symbol(
     """
     search = await services.moments.search(exchange, as_of)
     (known,) = search.known.values()
-    body = known.instruments.encoded[known.symbol(symbol).symbol]
+    body = known.symbol(symbol).model_dump_json()  # one of a moment that may never be asked for again
     return Response(body, headers=search.headers(services.clock.now_ms()), media_type="application/json")
 
 
