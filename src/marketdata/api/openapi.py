@@ -36,6 +36,7 @@ PROBLEM_SCHEMA: Final[Document] = {
         "supported": {"type": "array", "items": {"type": "string"}, "description": "What it may be."},
         "did_you_mean": {"type": "array", "items": {"type": "string"}},
         "max": {"type": "integer", "description": "The largest value allowed."},
+        "history_from": {"type": "integer", "description": "Since when anything is known, epoch milliseconds."},
         "retry_after": {"type": "integer", "description": "Seconds, as in the header `Retry-After`."},
         "error": {"type": "string", "description": "RFC 6749's word, at the token endpoint."},
         "error_description": {"type": "string", "description": "The detail, at the token endpoint."},
