@@ -348,3 +348,24 @@ def test_whatever_is_listed(listings: list[list[ListedInstrument]]) -> None:
         for row in store.rows.values():
             assert (row.symbol.delisted_at is not None) == (row.symbol.status is Status.DELISTED)
             assert row.listed or row.symbol.status is Status.DELISTED
+
+
+def test_first_those_that_are_replaced_then_those_that_changed_then_those_that_are_new() -> None:
+    store, halted = Store(), Status.HALTED
+    store.sync(instrument(), instrument("AAVEUSDT", "AAVE"), instrument("ZECUSDT", "ZEC", status=halted))
+    told = store.sync(
+        instrument(identity="second"),
+        instrument("AAVEUSDT", "AAVE", status=halted),
+        instrument("ZECUSDT", "ZEC"),
+        instrument("AAA", "AAA"),
+    )
+    assert [(one.type, one.symbol, one.field, one.new) for one in told.events] == [
+        ("field_changed", "BTC-USDT-PERP~260102", "symbol", "BTC-USDT-PERP~260102"),
+        ("delisted", "BTC-USDT-PERP~260102", None, "delisted"),
+        ("status_changed", "AAVE-USDT-PERP", None, "halted"),
+        ("field_changed", "AAVE-USDT-PERP", "exchange_status", "halted"),
+        ("status_changed", "ZEC-USDT-PERP", None, "trading"),
+        ("field_changed", "ZEC-USDT-PERP", "exchange_status", "trading"),
+        ("listed", "AAA-USDT-PERP", None, "trading"),
+        ("listed", "BTC-USDT-PERP", None, "trading"),
+    ]
