@@ -105,6 +105,12 @@ class Faults:
         lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
+    def runs(self) -> int:
+        """How many syncs there were; those in a row that came to the same share a record."""
+        with psycopg.connect(self._database_url) as connection:
+            row = connection.execute("SELECT coalesce(sum(runs), 0)::int FROM sync_runs").fetchone()
+            return 0 if row is None else row[0]
+
     def rows(self) -> dict[str, set[str]]:
         """Every row of every table, with the version that it has been written in."""
         with psycopg.connect(self._database_url) as connection:
