@@ -237,8 +237,11 @@ def test_what_is_not_bad_enough_is_applied(second: Listing) -> None:
     lived([BTC, *OTHERS], second)
 
 
-def test_what_could_not_be_read_before_is_no_news() -> None:
-    lived([BTC], *[listing(BTC, refused=["a", "b", "c", None, None, "f"][:number]) for number in (3, 6, 6)])
+def test_what_cannot_be_read_counts_each_time() -> None:
+    unread = ["a", "b", "c", None, None, "f"]
+    oracle = lived([BTC], *[listing(BTC, refused=unread[:number]) for number in (3, 5, 5)])
+    for hour in (4, 5):
+        assert oracle.read(X, at(hour), listing(BTC, refused=unread)) == ["unreadable"]
 
 
 def test_a_quarantined_listing_does_not_count_as_one_that_misses() -> None:
