@@ -175,12 +175,13 @@ async def live_through(
 
 async def test_weeks_of_changes_are_told_as_they_were_seen(postgres: Postgres) -> None:
     few = Numbers(40, 10, 6, 4, 6, 6, 8, 16, 2, 6)
-    told = await live_through(postgres, days=8, every_ms=12 * HOUR_MS, moments=25, numbers=few)
+    told = await live_through(postgres, days=6, every_ms=12 * HOUR_MS, moments=25, numbers=few)
     assert told.differences == []
     assert told.events > 1000
     assert told.quarantined > 0
 
 
+@pytest.mark.long
 async def test_days_in_which_listings_come_each_hour(postgres: Postgres) -> None:
     """A delisting takes the third listing without it then, not half an hour."""
     few = Numbers(6, 8, 8, 0, 6, 2, 2, 4, 1, 2)
