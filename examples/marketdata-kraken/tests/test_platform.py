@@ -54,7 +54,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         up = subprocess.Popen(
             [MARKETDATA, "up", "--port", "0"],
             cwd=tmp_path_factory.mktemp("platform"),
-            env={**inherited, "MARKETDATA_EXCHANGES": "kraken", "MARKETDATA_KRAKEN_URL": kraken.url},
+            env={
+                **inherited,
+                "MARKETDATA_EXCHANGES": "kraken",
+                "MARKETDATA_KRAKEN_URL": kraken.url,
+                "MARKETDATA_GUARD_FLOOR": "6",  # so many of the sample's rows cannot be read, on purpose
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
