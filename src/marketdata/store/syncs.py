@@ -34,15 +34,15 @@ class Clash(_Model):
 
 
 class Shift(_Model):
-    """How a listing differs from the last one that was applied, as exchange symbols; what the guard judges."""
+    """How a listing differs from what is known, as exchange symbols; what the guard judges."""
 
-    missing: Annotated[tuple[str, ...], Field(description="Listed then, and not in this one.")] = ()
-    replaced: Annotated[tuple[str, ...], Field(description="Meaning another instrument than then.")] = ()
+    missing: Annotated[tuple[str, ...], Field(description="Known, and not in this listing.")] = ()
+    replaced: Annotated[tuple[str, ...], Field(description="Known as another instrument.")] = ()
     delisted: Annotated[tuple[str, ...], Field(description="Newly said to be delisted.")] = ()
     unknown: Annotated[tuple[str, ...], Field(description="Newly of a status that is unknown.")] = ()
-    new: Annotated[tuple[str, ...], Field(description="Not listed then.")] = ()
-    unreadable: Annotated[tuple[str, ...], Field(description="Whose row was read then, or not there.")] = ()
-    nameless: Annotated[int, Field(description="More rows than then that cannot be read and have no symbol.")] = 0
+    new: Annotated[tuple[str, ...], Field(description="Not known, or known as delisted and gone.")] = ()
+    unreadable: Annotated[tuple[str, ...], Field(description="Whose row cannot be read, and was not accepted so.")] = ()
+    nameless: Annotated[int, Field(description="Rows that cannot be read and have no symbol.")] = 0
 
 
 class SyncReport(_Model):
@@ -63,7 +63,7 @@ class SyncReport(_Model):
         Mapping[str, int], Field(description="`field=word` → count, for words of the exchange that are new to us.")
     ] = Field(default_factory=dict)
     quarantined: Annotated[
-        Shift | None, Field(description="Of a quarantined listing: how it differs from the last one that was applied.")
+        Shift | None, Field(description="Of a quarantined listing: how it differs from what is known.")
     ] = None
 
 

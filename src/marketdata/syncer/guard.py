@@ -89,7 +89,7 @@ def is_expected(row: StoredSymbol) -> bool:
 def guard(listing: Listing, stored: Sequence[StoredSymbol], shift: Shift, rules: GuardRules, accepted: Shift) -> None:
     """Return if `listing` may be applied to `stored`, else raise ListingQuarantined.
 
-    `shift`: how it differs from the last one; `accepted`: what of that an operator has let through.
+    `shift`: how it differs from what is known; `accepted`: what of that an operator has let through.
     """
     rows = len(listing.instruments) + len(listing.refused)
     if not listing.instruments:
