@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import OAuth2, SecurityScopes
 from pydantic import BaseModel
 
+from marketdata.api.admission import admit
 from marketdata.api.auth import SECURITY_SCHEME, Caller
 from marketdata.api.parameters import read_query
 from marketdata.api.problems import TOKEN_PATH
@@ -40,7 +41,7 @@ async def get_caller(
     _described: Annotated[object, Security(_CLIENT_CREDENTIALS)],
 ) -> Caller:
     """Who asks, with an access token that covers the scopes of this endpoint."""
-    return services.tokens.authorize(request.scope["headers"], needed.scopes)
+    return await admit(request.scope, services, needed.scopes)
 
 
 async def check_query(request: Request) -> None:

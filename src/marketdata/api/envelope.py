@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.api.problems import MAX_BODY_BYTES, render, to_problem
+from marketdata.api.record import RequestRecord, begin_record
 from marketdata.core.clock import Clock
 from marketdata.logs import request_id
 
@@ -20,7 +21,7 @@ class Envelope:
     """Pure ASGI middleware, outermost of ours, so that errors of the framework pass through it too."""
 
     def __init__(self, app: ASGIApp, clock: Clock) -> None:
-        """`clock`: for the moments that error documents speak of."""
+        """`clock`: for the moments that error documents speak of, and for how long an answer takes."""
         self._app = app
         self._clock = clock
 
@@ -32,14 +33,16 @@ class Envelope:
         identity = _identity(scope["headers"])
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # the server itself leaves out the body
-        answering = request_id.set(identity.decode())
+        record = RequestRecord(identity.decode(), self._clock.monotonic())
+        begin_record(scope, record)
+        answering = request_id.set(record.request_id)
         started = False
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], (b"x-request-id", identity)]
+                message["headers"] = [*message["headers"], (b"x-request-id", identity), *record.headers]
             await send(message)
 
         try:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from marketdata.api.admission import admit
 from marketdata.api.answers import NUMBERS, ORDERS, TIME_FORMATS, Origin, Page
 from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.encode import Form, encode_candles
@@ -51,7 +52,7 @@ def candle_routes() -> list[Route]:
 
 async def get_range(request: Request) -> Response:
     """`GET /v1/candles/{exchange}/{symbol}/{interval}`."""
-    services, symbol, interval = _place(request)
+    services, symbol, interval = await _place(request)
     values = read_query(request.scope["query_string"], CANDLES_PARAMETERS)
     bound_to = f"candles {symbol.exchange} {symbol.exchange_symbol} {interval}"
     if "cursor" not in values:
@@ -65,16 +66,16 @@ async def get_range(request: Request) -> Response:
 
 async def get_latest(request: Request) -> Response:
     """`GET /v1/candles/{exchange}/{symbol}/{interval}/latest`."""
-    services, symbol, interval = _place(request)
+    services, symbol, interval = await _place(request)
     values = read_query(request.scope["query_string"], LATEST_PARAMETERS)
     asked = Asked(_range(symbol, interval, {"limit": "1", **values}), _form(request, values))
     return await _answer(services, request, symbol, asked, "")
 
 
-def _place(request: Request) -> tuple[Services, Symbol, Interval]:
+async def _place(request: Request) -> tuple[Services, Symbol, Interval]:
     """What the path means, for a caller who may know."""
     services: Services = request.app.state.services
-    services.tokens.authorize(request.scope["headers"], (CANDLES_READ,))
+    await admit(request.scope, services, (CANDLES_READ,))
     path: Mapping[str, str] = request.scope["path_params"]
     symbol = services.catalogue.symbol(path["exchange"], path["symbol"])
     return services, symbol, services.interval(symbol, path["interval"])
