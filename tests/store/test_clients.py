@@ -6,10 +6,13 @@ from marketdata.store.clients import (
     disable_client,
     get_client,
     list_clients,
+    list_last_used,
+    list_secrets,
     record_use,
     rotate_client,
 )
 from marketdata.store.engine import Database
+from marketdata.store.secrets import Secret
 
 NOW = 1767225600000
 
@@ -20,12 +23,14 @@ async def test_secret_is_shown_once_and_kept_as_a_hash(database: Database) -> No
         assert await get_client(connection, client.client_id) == client
         assert await list_clients(connection) == [client]
         assert await get_client(connection, "nobody") is None
-    assert len(secret) > 40
-    assert client.has_secret(secret)
-    assert not client.has_secret(secret + "x")
-    assert not client.has_secret("é")
-    assert secret not in repr(client)
-    assert "secret_hash" not in repr(client)
+        (stored,) = await list_secrets(connection, client.client_id)
+    given = Secret.parse(secret)
+    assert given is not None
+    assert stored.is_same(given)
+    assert stored.secret_id == given.id
+    assert not stored.is_same(Secret.make())
+    assert secret not in repr((given, stored))
+    assert "secret_hash" not in repr(stored)
 
 
 async def test_expiry(database: Database) -> None:
@@ -49,27 +54,35 @@ async def test_disabled_for_good(database: Database) -> None:
     assert not stored.is_active(NOW)
 
 
-async def test_rotation_voids_the_old_secret(database: Database) -> None:
+async def test_rotation_leaves_the_secret_before_and_ends_older_ones(database: Database) -> None:
     async with database.transaction() as connection:
-        client, old = await create_client(connection, "bot", [], NOW)
-        new = await rotate_client(connection, client.client_id)
-        stored = await get_client(connection, client.client_id)
-        assert await rotate_client(connection, "nobody") is None
-    assert stored is not None
-    assert new is not None
-    assert stored.has_secret(new)
-    assert not stored.has_secret(old)
+        client, first = await create_client(connection, "bot", [], NOW)
+        second = await rotate_client(connection, client.client_id, NOW + 1)
+        assert [one.is_live(NOW + 1) for one in await list_secrets(connection, client.client_id)] == [True, True]
+        third = await rotate_client(connection, client.client_id, NOW + 2)
+        stored = await list_secrets(connection, client.client_id)
+        assert await rotate_client(connection, "nobody", NOW) is None
+    assert [(one.secret_id, one.revoked_at) for one in stored] == [
+        (secret_id(third), None),
+        (secret_id(second), None),
+        (secret_id(first), NOW + 2),
+    ]
+
+
+def secret_id(text: str | None) -> str:
+    secret = Secret.parse(text or "")
+    assert secret is not None
+    return secret.id
 
 
 async def test_use_is_noted_to_the_minute(database: Database) -> None:
     seen = []
     async with database.transaction() as connection:
-        client, _ = await create_client(connection, "bot", [], NOW)
+        client, secret = await create_client(connection, "bot", [], NOW)
+        assert await list_last_used(connection) == {client.client_id: None}
         for moment in (NOW, NOW + 60_000, NOW + 60_001):
-            await record_use(connection, client.client_id, moment)
-            stored = await get_client(connection, client.client_id)
-            assert stored is not None
-            seen.append(stored.last_used_at)
+            await record_use(connection, secret_id(secret), moment)
+            seen.append((await list_last_used(connection))[client.client_id])
     assert seen == [NOW, NOW, NOW + 60_001]
 
 

@@ -7,7 +7,7 @@ NOW = 1767225600000
 
 
 def key(kid: str, created_at: int = NOW, retired_at: int | None = None) -> SigningKey:
-    return SigningKey(kid, "EdDSA", b"hidden \x00\xff", created_at, retired_at)
+    return SigningKey(kid, "EdDSA", b"hidden \x00\xff", created_at, created_at, retired_at)
 
 
 async def test_of_several_first_starts_one_makes_the_key(database: Database) -> None:

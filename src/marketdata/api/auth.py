@@ -67,7 +67,7 @@ def make_key(now_ms: int) -> SigningKey:
     private = Ed25519PrivateKey.generate()
     x = base64url.encode(private.public_key().public_bytes_raw())
     thumbprint = hashlib.sha256(f'{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}'.encode()).digest()
-    return SigningKey(base64url.encode(thumbprint), "EdDSA", private.private_bytes_raw(), now_ms)
+    return SigningKey(base64url.encode(thumbprint), "EdDSA", private.private_bytes_raw(), now_ms, signs_from=now_ms)
 
 
 class Tokens:

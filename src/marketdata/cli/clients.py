@@ -16,6 +16,9 @@ from marketdata.store.scopes import CANDLES_READ, METADATA_READ, SCOPES
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from marketdata.store.clients import ApiClient
 
 DEFAULT_SCOPES = (CANDLES_READ, METADATA_READ)
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -62,9 +65,13 @@ def list_all(as_json: Json = False) -> None:
     """List all clients, oldest first; secrets are not kept, so they cannot be shown."""
     from rich.console import Console
 
-    from marketdata.store.clients import list_clients
+    from marketdata.store.clients import list_clients, list_last_used
+
+    async def read(connection: "AsyncConnection") -> tuple[list["ApiClient"], Mapping[str, int | None]]:
+        return await list_clients(connection), await list_last_used(connection)
 
     now_ms = SystemClock().now_ms()
+    clients, last_used = in_store(read)
     rows = [
         {
             "client_id": client.client_id,
@@ -73,9 +80,9 @@ def list_all(as_json: Json = False) -> None:
             "state": "active" if client.is_active(now_ms) else "disabled" if client.disabled_at else "expired",
             "created": _iso(client.created_at),
             "expires": _iso(client.expires_at),
-            "last_used": _iso(client.last_used_at),
+            "last_used": _iso(last_used.get(client.client_id)),
         }
-        for client in in_store(list_clients)
+        for client in clients
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -101,10 +108,11 @@ def disable(client_id: ClientId) -> None:
 
 @app.command(epilog="Example: marketdata clients rotate mdc_0123456789abcdef --json")
 def rotate(client_id: ClientId, as_json: Json = False) -> None:
-    """Give a client a new secret and print it; the old one is void at once."""
+    """Give a client a new secret and print it; the one before goes on until it is changed over, older ones end."""
     from marketdata.store.clients import get_client, rotate_client
 
-    secret = in_store(lambda connection: rotate_client(connection, client_id))
+    now_ms = SystemClock().now_ms()
+    secret = in_store(lambda connection: rotate_client(connection, client_id, now_ms))
     client = in_store(lambda connection: get_client(connection, client_id))
     if secret is None or client is None:
         _no_such_client()

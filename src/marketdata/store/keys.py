@@ -20,8 +20,12 @@ class SigningKey:
     algorithm: Literal["EdDSA"]
     private_key: bytes = field(repr=False)
     created_at: int
+    signs_from: int | None
+    """Since when it signs, epoch ms; None: it is the next one."""
     retired_at: int | None = None
     """Since when it signs nothing new, epoch ms; tokens that it signed before stay valid until they expire."""
+    revoked_at: int | None = None
+    """Since when nothing that it signed is believed, epoch ms."""
 
 
 async def list_keys(connection: AsyncConnection) -> list[SigningKey]:

@@ -14,8 +14,9 @@ from marketdata.api.dependencies import ServicesNeeded, check_query
 from marketdata.api.openapi import problems
 from marketdata.api.problems import TOKEN_PATH, Problem
 from marketdata.api.services import Services
-from marketdata.store.clients import ApiClient, get_client, record_use
+from marketdata.store.clients import ApiClient, get_client, list_secrets, record_use
 from marketdata.store.scopes import SCOPES
+from marketdata.store.secrets import Secret
 
 router = APIRouter(tags=["access"], dependencies=[Depends(check_query)])
 
@@ -145,11 +146,14 @@ def _read_credentials(request: Request, form: Mapping[str, str]) -> tuple[str, s
 
 async def _authenticate(services: Services, client_id: str, secret: str) -> ApiClient:
     now_ms = services.clock.now_ms()
-    if _CLIENT_ID.fullmatch(client_id):
+    given = Secret.parse(secret)
+    if given is not None and _CLIENT_ID.fullmatch(client_id):
         async with services.database.transaction() as connection:
             client = await get_client(connection, client_id)
-            if client is not None and client.has_secret(secret) and client.is_active(now_ms):
-                await record_use(connection, client_id, now_ms)
+            stored = await list_secrets(connection, client_id)
+            known = any(one.is_live(now_ms) and one.is_same(given) for one in stored)
+            if client is not None and known and client.is_active(now_ms):
+                await record_use(connection, given.id, now_ms)
                 return client
     raise _invalid_client()
 
