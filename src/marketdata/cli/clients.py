@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,6 @@ from marketdata.store.scopes import CANDLES_READ, METADATA_READ, SCOPES
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from marketdata.store.clients import ApiClient
 
@@ -67,7 +66,7 @@ def list_all(as_json: Json = False) -> None:
 
     from marketdata.store.clients import list_clients, list_last_used
 
-    async def read(connection: "AsyncConnection") -> tuple[list["ApiClient"], Mapping[str, int | None]]:
+    async def read(connection: Any) -> tuple[list["ApiClient"], Mapping[str, int | None]]:
         return await list_clients(connection), await list_last_used(connection)
 
     now_ms = SystemClock().now_ms()
