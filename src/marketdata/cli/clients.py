@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,8 +16,6 @@ from marketdata.store.scopes import CANDLES_READ, METADATA_READ, SCOPES
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from marketdata.store.clients import ApiClient
 
 DEFAULT_SCOPES = (CANDLES_READ, METADATA_READ)
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -64,13 +62,9 @@ def list_all(as_json: Json = False) -> None:
     """List all clients, oldest first; secrets are not kept, so they cannot be shown."""
     from rich.console import Console
 
-    from marketdata.store.clients import list_clients, list_last_used
-
-    async def read(connection: Any) -> tuple[list["ApiClient"], Mapping[str, int | None]]:
-        return await list_clients(connection), await list_last_used(connection)
+    from marketdata.store.clients import list_clients_with_use
 
     now_ms = SystemClock().now_ms()
-    clients, last_used = in_store(read)
     rows = [
         {
             "client_id": client.client_id,
@@ -79,9 +73,9 @@ def list_all(as_json: Json = False) -> None:
             "state": "active" if client.is_active(now_ms) else "disabled" if client.disabled_at else "expired",
             "created": _iso(client.created_at),
             "expires": _iso(client.expires_at),
-            "last_used": _iso(last_used.get(client.client_id)),
+            "last_used": _iso(last_used_at),
         }
-        for client in clients
+        for client, last_used_at in in_store(list_clients_with_use)
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))

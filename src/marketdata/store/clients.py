@@ -107,6 +107,12 @@ async def list_last_used(connection: AsyncConnection) -> Mapping[str, int | None
     return {row.client_id: row[1] for row in rows}
 
 
+async def list_clients_with_use(connection: AsyncConnection) -> list[tuple[ApiClient, int | None]]:
+    """All clients, oldest first, each with when it last asked for a token."""
+    used = await list_last_used(connection)
+    return [(client, used.get(client.client_id)) for client in await list_clients(connection)]
+
+
 async def rotate_client(connection: AsyncConnection, client_id: str, now_ms: int) -> str | None:
     """Give a client a new secret, which is returned; the one before goes on, older ones end.
 
