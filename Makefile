@@ -12,11 +12,12 @@ TOOLS := .venv/.tools
 CLIENTS := .venv-clients/.clients
 FUZZ := .venv-fuzz/.fuzz
 MUTANTS := .venv-mutants/.mutants
+SUPPLY := .venv-supply/.supply
 EXAMPLES := build/examples
 SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format test-clients test-examples test-long budget-test memory-test mutants fuzz-parsers compose-test lock clean
+.PHONY: help install demo up test check format test-clients test-examples test-long budget-test memory-test mutants fuzz-parsers audit compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +68,10 @@ mutants: $(TOOLS) $(MUTANTS) ## plant faults and list those that the tests miss;
 fuzz-parsers: $(TOOLS) $(FUZZ) ## feed the readers of exchanges' answers with damaged ones, each for SECONDS=60; on Linux
 	@PYTHONPATH=src:$$(echo .venv-fuzz/lib/python*/site-packages) exec $(BIN)/python -m tests.fuzz.run $(SECONDS)
 
+audit: $(TOOLS) $(SUPPLY) ## look for weaknesses in the code; write each image's bill of materials to build/sbom, hold it to its lock
+	.venv-supply/bin/bandit --quiet --severity-level medium --recursive src migrations examples/marketdata-kraken/src
+	@exec $(BIN)/pytest -m supply tests/supply $(PYTEST_ARGS)
+
 compose-test: $(TOOLS) ## build and run the containers, ask them, break them, take them down
 	@docker compose version > /dev/null || { echo "compose-test needs Docker with Compose 2"; exit 1; }
 	@exec $(BIN)/pytest -m compose -s tests/compose $(PYTEST_ARGS)
@@ -75,7 +80,7 @@ lock: ## choose the newest versions that fit and write requirements/*.txt anew
 	@scripts/lock "$${PYTHON:-$$(scripts/find-python)}" --upgrade $(LOCK_ARGS)
 
 clean: ## remove what make made; data directories stay
-	rm -rf .venv .venv-clients .venv-mutants .venv-fuzz .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .venv-mutants .venv-fuzz .venv-supply .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 $(PRODUCT): requirements/all.txt requirements/build.txt pyproject.toml scripts/install
@@ -101,4 +106,9 @@ $(FUZZ): requirements/fuzz.txt | $(PRODUCT)
 $(MUTANTS): requirements/mutants.txt | $(PRODUCT)
 	@echo "Setting up .venv-mutants (a minute, once)"
 	@VENV=.venv-mutants scripts/install $(BIN)/python mutants
+	@touch $@
+
+$(SUPPLY): requirements/supply.txt | $(PRODUCT)
+	@echo "Setting up .venv-supply (a minute, once)"
+	@VENV=.venv-supply scripts/install $(BIN)/python supply
 	@touch $@

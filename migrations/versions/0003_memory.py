@@ -194,7 +194,7 @@ def _create_versions() -> None:
         postgresql_where=sa.text("valid_to IS NULL"),
     )
     op.execute(
-        f"INSERT INTO symbol_versions (symbol_id, valid_from, generation, {_STATE})"  # noqa: S608 - our own names
+        f"INSERT INTO symbol_versions (symbol_id, valid_from, generation, {_STATE})"  # noqa: S608 # nosec B608 - our own names
         f" SELECT symbols.id, changed_at, generation, {_STATE} FROM symbols JOIN exchanges USING (exchange)"
     )
 

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from ipaddress import ip_address
 
 from marketdata.api.settings import ApiSettings
 from marketdata.cli.children import Part, running_part
@@ -160,5 +161,10 @@ async def _never() -> bool:
 
 def _reachable(host: str) -> str:
     """How this machine reaches a server that listens on `host`."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - recognised, not listened on
-    return f"[{host}]" if ":" in host else host
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "[::1]"
+    return host if address.version == 4 else f"[{host}]"
