@@ -38,14 +38,9 @@ def install(name: str, folder: Path) -> Path:
 def bill(python: Path, path: Path) -> dict[str, str]:
     """Distribution → version, as the bill of materials says it that is written to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        PROJECT / ".venv-supply/bin/cyclonedx-py",
-        "environment",
-        python,
-        "--output-reproducible",
-        "--of",
-        "JSON",
-    ]
+    path.unlink(missing_ok=True)
+    tool = PROJECT / ".venv-supply/bin/cyclonedx-py"
+    command = [tool, "environment", "--output-reproducible", "--of=JSON", f"--output-file={path}", python]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run(command, check=True, env=environment)
     document = json.loads(path.read_text())
