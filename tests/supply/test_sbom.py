@@ -40,7 +40,14 @@ def bill(python: Path, path: Path) -> dict[str, str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     tool = PROJECT / ".venv-supply/bin/cyclonedx-py"
-    command = [tool, "environment", "--output-reproducible", "--of=JSON", f"--output-file={path}", python]
+    command: list[str | Path] = [
+        tool,
+        "environment",
+        "--output-reproducible",
+        "--of=JSON",
+        f"--output-file={path}",
+        python,
+    ]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run(command, check=True, env=environment)
     document = json.loads(path.read_text())
