@@ -210,13 +210,11 @@ class TestWithoutTheDatabase:
             budget = make(one)
             await budget.spend(1)
             with hung(server[1]):
-                with at_most(4), pytest.raises(UpstreamRateLimited) as caught:
+                with at_most(5):
                     await budget.spend(60)
-                assert caught.value.retry_after_s is not None
-                assert 0 < caught.value.retry_after_s <= 1
-                await until(lambda: CLOCK.monotonic() > one.shares_from)
+                assert CLOCK.monotonic() > one.shares_from
                 with at_most(1):
-                    for _ in range(40):
+                    for _ in range(34):
                         await budget.spend(10)
                 with pytest.raises(UpstreamRateLimited) as caught:
                     await budget.spend(20)

@@ -27,6 +27,9 @@ _SHUTDOWN_S: Final = 20
 
 _BACKLOG: Final = 2048
 
+_DATABASE_DEADLINE_S: Final = 2.0
+"""How long a request waits for a connection to the database, and then for its answer."""
+
 
 async def serve(database_url: str, exchanges: ExchangeSettings, settings: ApiSettings, clock: Clock) -> None:
     """Serve until SIGINT or SIGTERM, or until cancelled; requests under way are finished first.
@@ -36,7 +39,7 @@ async def serve(database_url: str, exchanges: ExchangeSettings, settings: ApiSet
     async with AsyncExitStack() as opened:
         listening = opened.enter_context(listen(settings.host, settings.port))
         http = await opened.enter_async_context(open_http())
-        database = Database(database_url)
+        database = Database(database_url, deadline_s=_DATABASE_DEADLINE_S)
         opened.push_async_callback(database.dispose)
         budgets = await opened.enter_async_context(open_budgets(database_url, clock))
         fetchers = {}

@@ -42,6 +42,8 @@ class Database:
         timeout_ms = math.ceil(deadline_s * 1000)
         limits = {
             "statement_timeout": timeout_ms,
+            "lock_timeout": timeout_ms // 2,
+            "client_connection_check_interval": 1000,  # a query that nobody waits for any more ends
             "idle_in_transaction_session_timeout": timeout_ms,
             "timezone": "UTC",
             # a client's machine that is gone without a word holds its locks no longer than that

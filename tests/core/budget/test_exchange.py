@@ -397,17 +397,22 @@ class TestShared:
         clock.advance(60_000)
         await one.spend(5)
 
-    async def test_until_shares_begin_only_the_lease_is_spent(self, clock: ManualClock, books: Books) -> None:
+    async def test_until_shares_begin_only_the_lease_is_spent_and_callers_wait_a_while(
+        self, clock: ManualClock, books: Books
+    ) -> None:
         books.pause_s = 5.0
         budget = make(clock, pool=books.process())
         await budget.spend(1)
         books.is_up = False
         books.processes[0].look()
         await budget.spend(3)
-        clock.advance(1500)
-        assert await refusal(budget, 1) == 3.5
-        clock.advance(3500)
+        clock.advance(500)
+        assert await refusal(budget, 30) == 4.5
+        clock.advance(600)
+        began = clock.monotonic()
         await budget.spend(1)
+        assert clock.monotonic() - began == pytest.approx(3.9)
+        assert (await refusal(budget, 70) or 0) > 50, "nobody waits for a window"
 
     async def test_back_at_the_books_it_writes_what_it_used_without_them(
         self, clock: ManualClock, books: Books

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 
 from marketdata.core.budget.bookings import Bookings, first_room_s
 from marketdata.core.budget.pool import Ask, BudgetPool, Known, Lease, Role, longest
@@ -10,6 +11,9 @@ from marketdata.core.budget.silences import Silences
 from marketdata.core.clock import Clock
 from marketdata.core.errors import DatabaseUnavailable, UpstreamBanned, UpstreamRateLimited
 from marketdata.core.models import Budget, ExchangeId
+
+_DOUBT_PATIENCE_S = 4.0
+"""How long a caller waits while it is not clear yet whether the database is away for all processes."""
 
 _MOST_LEASES = 5
 _SHORTEST_SLEEP_S = 0.001
@@ -70,8 +74,9 @@ class ExchangeBudget:
     async def spend(self, weight: int) -> None:
         """Book `weight` and return; whoever has spent sends its request at once.
 
-        Waits only for the pace of a bucket, at most 2.5 seconds, and for the books, a fraction of a second; first come,
-        first served. Raises UpstreamRateLimited when there is no room, with the time until there will be,
+        Waits only for the pace of a bucket, at most 2.5 seconds, for the books, a fraction of a second, and when they
+        have just been lost until it is clear how to go on, at most 4 seconds; first come, first served. Raises
+        UpstreamRateLimited when there is no room, with the time until there will be,
         UpstreamBanned, and DatabaseUnavailable when the books have never been seen: a ban may stand in them.
         """
         self.heed()
@@ -235,7 +240,9 @@ class ExchangeBudget:
 
     def _check_patience(self, wait_s: float | None, began: float) -> float:
         """The wait, if it is not too long for a caller who has waited since `began`."""
-        waited_s = self._clock.monotonic() - began
-        if wait_s is None or (wait_s and waited_s + wait_s > self._rule.patience_s):
+        now = self._clock.monotonic()
+        doubt_s = 0.0 if self._pool is None or self._pool.is_reachable else self._pool.shares_from - now
+        patience_s = max(self._rule.patience_s, _DOUBT_PATIENCE_S if 0 < doubt_s < inf else 0.0)
+        if wait_s is None or (wait_s and now - began + wait_s > patience_s):
             raise UpstreamRateLimited(self._exchange, wait_s)
         return wait_s
