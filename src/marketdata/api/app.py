@@ -22,6 +22,7 @@ from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
 from marketdata.api.moments import Moments
 from marketdata.api.openapi import complete
+from marketdata.api.plain import PlainRoute
 from marketdata.api.problems import ERRORS_PATH, errors_page, handle
 from marketdata.api.record import waiting_for
 from marketdata.api.routes import coverage, events, exchanges, health, history, operations, symbols, token
@@ -109,7 +110,7 @@ def create_app(
     # `…/history` before any symbol
     for module in (token, exchanges, history, symbols, coverage, events, operations, health):
         app.include_router(module.router)
-    app.add_route(ERRORS_PATH, _get_errors_page, include_in_schema=False)
+    app.router.routes.append(PlainRoute(ERRORS_PATH, _get_errors_page))
     add_docs(app)
     return app
 

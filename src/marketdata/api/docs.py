@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from marketdata.api.delivery import PUBLIC
+from marketdata.api.plain import PlainRoute
 from marketdata.api.record import record_of
 from marketdata.api.security import page_policy
 
@@ -51,9 +52,11 @@ def add_docs(app: FastAPI) -> None:
         record_of(request.scope).content_policy = page_policy(text)
         return HTMLResponse(text, headers={"Cache-Control": PUBLIC})
 
-    app.add_route(OPENAPI_PATH, get_document, include_in_schema=False)
-    app.add_route(DOCS_PATH, get_docs, include_in_schema=False)
-    app.add_route(f"{_ASSETS_PATH}/{{name}}", _get_asset, include_in_schema=False)
+    app.router.routes += [
+        PlainRoute(OPENAPI_PATH, get_document),
+        PlainRoute(DOCS_PATH, get_docs),
+        PlainRoute(f"{_ASSETS_PATH}/{{name}}", _get_asset),
+    ]
 
 
 async def _get_asset(request: Request) -> Response:

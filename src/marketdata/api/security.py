@@ -28,13 +28,10 @@ _INLINE_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def page_policy(page: str) -> bytes:
-    """The `Content-Security-Policy` of a page: its own scripts by their hashes, all else from this server alone.
-
-    Style attributes are allowed, for Swagger UI writes some.
-    """
+    """The `Content-Security-Policy` of a page: its own scripts by their hashes, all else from this server alone."""
     hashes = (hashlib.sha256(script.encode()).digest() for script in _INLINE_SCRIPT.findall(page))
     scripts = " ".join(["'self'", *(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)])
     return (
-        f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+        f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:;"
         " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ).encode()

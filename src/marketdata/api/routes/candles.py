@@ -7,7 +7,6 @@ from urllib.parse import quote
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from marketdata.api.admission import admit
 from marketdata.api.answers import NUMBERS, ORDERS, TIME_FORMATS, Origin, Page
@@ -16,6 +15,7 @@ from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.encode import Form, encode_candles
 from marketdata.api.formats import CONTENT_TYPES, check_form, choose_format
 from marketdata.api.parameters import parse_choice, parse_flag, parse_limit, read_query
+from marketdata.api.plain import PlainRoute
 from marketdata.api.problems import Problem
 from marketdata.api.record import waiting_for
 from marketdata.api.services import Services
@@ -47,9 +47,9 @@ class Asked(msgspec.Struct, frozen=True, array_like=True):
     form: Form
 
 
-def candle_routes() -> list[Route]:
+def candle_routes() -> list[PlainRoute]:
     """The routes, the more special one first: a symbol may hold `/`."""
-    return [Route(LATEST_PATH, get_latest, methods=["GET"]), Route(CANDLES_PATH, get_range, methods=["GET"])]
+    return [PlainRoute(LATEST_PATH, get_latest), PlainRoute(CANDLES_PATH, get_range)]
 
 
 async def get_range(request: Request) -> Response:
