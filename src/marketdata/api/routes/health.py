@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from marketdata.api.delivery import NO_STORE
 from marketdata.api.dependencies import ServicesNeeded, check_query
 from marketdata.api.openapi import problems
 from marketdata.api.problems import not_ready
@@ -27,18 +26,16 @@ class Readiness(BaseModel):
 
 
 @router.get("/live", operation_id="getLiveness", summary="Is the process up?", responses=problems())
-async def get_liveness(response: Response) -> Liveness:
+async def get_liveness() -> Liveness:
     """Answers as long as the process does; asks nothing of database or exchanges."""
-    response.headers["Cache-Control"] = NO_STORE
     return Liveness()
 
 
 @router.get("/ready", operation_id="getReadiness", summary="Can it serve?", responses=problems("metadata-not-ready"))
-async def get_readiness(response: Response, services: ServicesNeeded) -> Readiness:
+async def get_readiness(services: ServicesNeeded) -> Readiness:
     """Ready means: metadata of at least one exchange is held. The database may be away meanwhile; the body says so."""
     if not services.catalogue.is_ready:
         problem = not_ready("No exchange's instruments have been read yet")
         problem.members["database"] = services.database_condition
         raise problem
-    response.headers["Cache-Control"] = NO_STORE
     return Readiness(database=services.database_condition)

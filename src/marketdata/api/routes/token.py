@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl, unquote_plus
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
-from marketdata.api.delivery import NO_STORE, PUBLIC
 from marketdata.api.dependencies import ServicesNeeded, check_query
 from marketdata.api.openapi import problems
 from marketdata.api.problems import TOKEN_PATH, Problem
@@ -89,7 +88,7 @@ async def create_token(request: Request, response: Response, services: ServicesN
     client = await _authenticate(services, client_id, secret)
     scopes = _choose_scopes(client, form.get("scope", ""))
     await services.ensure_keys()
-    response.headers["Cache-Control"] = NO_STORE
+    response.headers["Cache-Control"] = "no-store"
     return AccessToken(
         access_token=services.tokens.issue(client.client_id, scopes),
         expires_in=services.tokens.ttl_s,
@@ -103,10 +102,9 @@ async def create_token(request: Request, response: Response, services: ServicesN
     summary="Get the public signing keys",
     responses=problems("database-unavailable"),
 )
-async def get_keys(response: Response, services: ServicesNeeded) -> KeySet:
+async def get_keys(services: ServicesNeeded) -> KeySet:
     """The keys that verify our access tokens, as an RFC 7517 key set."""
     await services.ensure_keys()
-    response.headers["Cache-Control"] = PUBLIC
     return KeySet(keys=services.tokens.public_keys())
 
 
