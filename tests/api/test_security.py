@@ -44,8 +44,9 @@ async def test_all_seven_are_on_every_answer_once(api: Api, monkeypatch: pytest.
             for more in ({}, {"Authorization": f"Bearer {api.token()}", "If-None-Match": "*"}, {"Authorization": "no"}):
                 answer = await api.http.request(method, url, headers=more)
                 sent = [(name, value) for name, value in answer.headers.multi_items() if name in SEVEN]
-                assert dict(sent) == SEVEN, (method, url)
-                assert len(sent) == 7
+                assert len(sent) == 7, (method, url)
+                if not answer.headers.get("content-type", "").startswith("text/html"):
+                    assert dict(sent) == SEVEN, (method, url)
                 assert "strict-transport-security" not in answer.headers
                 statuses.add(answer.status_code)
     assert {200, 304, 400, 401, 404, 405, 500, 503} <= statuses
@@ -79,10 +80,10 @@ async def test_the_page_may_run_its_own_script_and_no_other(api: Api) -> None:
 
 
 def test_a_page_without_scripts_may_run_none_of_its_own() -> None:
-    assert b"script-src 'self';" in page_policy("<p>no script</p>")
+    assert b"script-src 'self';" in page_policy(b"<p>no script</p>")
 
 
 async def test_the_errors_page_needs_nothing(api: Api) -> None:
     page = await api.http.get("/docs/errors")
-    assert page.headers["content-security-policy"] == SEVEN["content-security-policy"]
+    assert "script-src 'self';" in page.headers["content-security-policy"]
     assert not re.search(r"<script|<style|<link|<img|style=|src=", page.text)

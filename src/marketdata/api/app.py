@@ -17,12 +17,11 @@ from marketdata import __version__
 from marketdata.api.auth import Tokens
 from marketdata.api.catalogue import Catalogue
 from marketdata.api.cors import Cors
-from marketdata.api.delivery import PUBLIC, Delivery
+from marketdata.api.delivery import Delivery
 from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
 from marketdata.api.moments import Moments
 from marketdata.api.openapi import complete
-from marketdata.api.plain import PlainRoute
 from marketdata.api.problems import ERRORS_PATH, errors_page, handle
 from marketdata.api.record import waiting_for
 from marketdata.api.routes import coverage, events, exchanges, health, history, operations, symbols, token
@@ -94,7 +93,6 @@ def create_app(
         # whatever else is raised passes on to the Envelope, which answers it in the same way
         exception_handlers={HTTPException: handle, RequestValidationError: handle},
         redirect_slashes=False,
-        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         telemetry={
@@ -110,7 +108,7 @@ def create_app(
     # `…/history` before any symbol
     for module in (token, exchanges, history, symbols, coverage, events, operations, health):
         app.include_router(module.router)
-    app.router.routes.append(PlainRoute(ERRORS_PATH, _get_errors_page))
+    app.add_route(ERRORS_PATH, _get_errors_page, include_in_schema=False)
     add_docs(app)
     return app
 
@@ -129,4 +127,4 @@ async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _get_errors_page(_: Request) -> HTMLResponse:
-    return HTMLResponse(errors_page(), headers={"Cache-Control": PUBLIC})
+    return HTMLResponse(errors_page())

@@ -1,18 +1,21 @@
 """How a good answer is sent: not again to those who have it, compressed to those who can read that."""
 
 import asyncio
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from xxhash import xxh3_128
 
 from marketdata.api.encodings import Coding, choose_coding, compress
+from marketdata.api.record import record_of
+from marketdata.api.security import page_policy
 
 PUBLIC: Final = "public, max-age=300"
-"""What is the same for everybody, and changes with a new version or a new key."""
+"""What needs no token: it changes with a new version or a new key."""
 
 REVALIDATE: Final = "private, no-cache"
-"""What may change at any time: kept by the client alone, and used after asking whether it is still so."""
+"""What needs a token and may change: kept by the client alone, and used after asking whether it is still so."""
 
 SETTLED: Final = "private, max-age=86400"
 """What will not change any more as far as anybody knows; not `immutable`, for exchanges do correct themselves."""
@@ -28,15 +31,18 @@ _LARGE_BYTES: Final = 256 * 1024
 
 _MOST_KEPT: Final = 32
 
-_OF_THE_MOMENT: Final = frozenset({b"age", b"cache-status", b"content-length", b"marketdata-generation", b"vary"})
+_OF_THE_MOMENT: Final = frozenset({b"age", b"cache-status", b"marketdata-generation", b"vary"})
 """Headers that tell when and how an answer was made rather than what it says."""
+
+_REPLACED: Final = frozenset({b"accept-ranges", b"content-length", b"etag", b"last-modified"})
+"""Headers that are set here, and those of files, which are delivered as everything else."""
 
 
 class Delivery:
     """Pure ASGI middleware inside the Envelope: what fails is answered out there and is none of its business."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Around `app`."""
+        """Around `app`, none of whose answers is so long that it has to be sent in parts."""
         self._app = app
         self._kept: dict[str, bytes] = {}
         """What public answers are compressed to, by their tags: they are few, and anybody may ask for them."""
@@ -48,6 +54,7 @@ class Delivery:
             return
         is_get = scope["method"] == "GET"
         held: Message | None = None
+        pieces: list[bytes] = []
 
         async def deliver(message: Message) -> None:
             nonlocal held
@@ -57,32 +64,39 @@ class Delivery:
                     return
                 _keep_from_caches(message)
             elif held is not None:
-                start, held = held, None
-                if not message.get("more_body", False):
-                    message["body"] = await self._prepare(scope, start, message.get("body", b""))
-                await send(start)
+                pieces.append(message.get("body", b""))
+                if message.get("more_body", False):
+                    return
+                message["body"] = await self._prepare(scope, held, b"".join(pieces))
+                await send(held)
             await send(message)
 
         await self._app(scope, receive, deliver)
 
     async def _prepare(self, scope: Scope, start: Message, body: bytes) -> bytes:
         """The body to send; `start` becomes the head that belongs to it."""
-        headers, control, tag = _described(start["headers"], body)
-        if NO_STORE.encode() in control:
+        told = _described(start["headers"], body)
+        record = record_of(scope)
+        control = told.control or (PUBLIC if record.client_id is None else REVALIDATE).encode()
+        is_page = told.content_type.startswith(b"text/html")
+        if is_page:
+            record.content_policy = page_policy(body)
+        if control == NO_STORE.encode():
             return body
         accept, known = _asked(scope)
         choice = choose_coding(accept)
         is_small = len(body) <= _LEAST_BYTES and not choice.is_plain_refused
-        coding: Coding = "identity" if is_small or not body or _is_image(headers) else choice.coding
-        tag = f'"{tag}"' if coding == "identity" else f'"{tag}-{coding}"'
-        headers += [(b"cache-control", control), (b"etag", tag.encode()), (b"vary", b"Accept-Encoding")]
+        is_plain = is_small or not body or told.content_type.startswith(b"image/")
+        coding: Coding = "identity" if is_plain else choice.coding
+        tag = f'"{told.tag}"' if is_plain or coding == "identity" else f'"{told.tag}-{coding}"'
+        headers = [*told.headers, (b"cache-control", control), (b"etag", tag.encode()), (b"vary", b"Accept-Encoding")]
         start["headers"] = headers
         if known and is_known(known, tag):
             start["status"] = 304
             start["headers"] = [pair for pair in headers if not pair[0].startswith(b"content-")]
             return b""
         if coding != "identity":
-            body = await self._compress(body, coding, tag, is_public=control.startswith(b"public"))
+            body = await self._compress(body, coding, tag, is_public=record.client_id is None)
             headers.append((b"content-encoding", coding.encode()))
         headers.append((b"content-length", str(len(body)).encode()))
         return body
@@ -99,20 +113,34 @@ class Delivery:
         return compressed
 
 
-def _described(headers: list[tuple[bytes, bytes]], body: bytes) -> tuple[list[tuple[bytes, bytes]], bytes, str]:
-    """The headers but for length and `Cache-Control`, that one, and a tag for the body and what they say about it."""
-    kept, control = [], REVALIDATE.encode()
+class _Described(NamedTuple):
+    """An answer as the application made it."""
+
+    headers: list[tuple[bytes, bytes]]
+    """Those that say what it is."""
+    content_type: bytes
+    control: bytes
+    """Its `Cache-Control`; empty: it has none."""
+    tag: str
+    """For the body and what the headers say about it."""
+
+
+def _described(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> _Described:
+    kept, control, content_type = [], b"", b""
     digest = xxh3_128(body)
     for name, value in headers:
         if name == b"cache-control":
             control = value
             continue
+        if name in _REPLACED:
+            continue
+        if name == b"content-type":
+            content_type = value
         if name not in _OF_THE_MOMENT:
             digest.update(name)
             digest.update(value)
-        if name != b"content-length":
-            kept.append((name, value))
-    return kept, control, digest.hexdigest()
+        kept.append((name, value))
+    return _Described(kept, content_type, control, digest.hexdigest())
 
 
 def _asked(scope: Scope) -> tuple[str, str]:
@@ -129,10 +157,6 @@ def _asked(scope: Scope) -> tuple[str, str]:
 def is_known(known: str, tag: str) -> bool:
     """Whether an `If-None-Match` names `tag`, by the weak comparison of RFC 9110, section 13.1.2."""
     return known.strip() == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(","))
-
-
-def _is_image(headers: list[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"content-type" and value.startswith(b"image/") for name, value in headers)
 
 
 def _keep_from_caches(start: Message) -> None:

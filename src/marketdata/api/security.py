@@ -24,12 +24,12 @@ SECURITY_HEADERS: Final = (
 STRICT_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
 """Goes with every answer to a request that came by https."""
 
-_INLINE_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_INLINE_SCRIPT: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
-def page_policy(page: str) -> bytes:
+def page_policy(page: bytes) -> bytes:
     """The `Content-Security-Policy` of a page: its own scripts by their hashes, all else from this server alone."""
-    hashes = (hashlib.sha256(script.encode()).digest() for script in _INLINE_SCRIPT.findall(page))
+    hashes = (hashlib.sha256(script).digest() for script in _INLINE_SCRIPT.findall(page))
     scripts = " ".join(["'self'", *(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)])
     return (
         f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:;"
