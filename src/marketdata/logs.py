@@ -1,25 +1,31 @@
 """How the product logs: lines for people on a terminal, JSON lines for machines elsewhere; always on stderr.
 
-A line carries what its caller gave as `extra` and the id of the request that it belongs to. Nothing secret is given to
-a logger in the first place: no token, no client secret, no URL with a password.
+A line carries of what its caller gave as `extra` only the fields that are named here. Nothing secret is given to a
+logger in the first place: no token, no client secret, no URL with a password; should one get there inside of a message
+or a traceback, it is blotted out.
 """
 
 import json
 import logging
+import re
 import sys
-from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TextIO, override
+from typing import Final, TextIO, override
 
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The request that is being answered; whoever takes requests in sets it."""
+FIELDS: Final = ("request_id", "method", "route", "status", "code", "duration_ms", "bytes", "client_id")
+"""All that a line may hold beside time, level, logger, message and traceback; whatever else it is given is dropped."""
 
-_PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
+_SECRET: Final = re.compile(
+    r"mds_[\w-]{8,}"  # a client's secret
+    r"|eyJ[\w-]{8,}\.[\w.-]+"  # a token
+    r"|(?i:(?<=bearer )|(?<=basic ))[\w+/=.~-]{8,}"
+    r"|(?<=://)[^\s/@:]*:[^\s/@]*(?=@)"  # who has a database's URL has the database
+)
 _QUIET = ("alembic", "httpx2", "httpcore2", "asyncio")
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line: `time`, `level`, `logger`, `message`, then what the caller added."""
+    """One JSON object per line, in ASCII: `time`, `level`, `logger`, `message`, then what the caller added."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -27,12 +33,12 @@ class JsonLines(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _clean(record.getMessage()),
             **_added(record),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+            line["traceback"] = _clean(self.formatException(record.exc_info))
+        return json.dumps(line, default=str)
 
 
 class PlainLines(logging.Formatter):
@@ -41,8 +47,8 @@ class PlainLines(logging.Formatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
         added = "".join(f" {name}={value}" for name, value in _added(record).items())
-        line = f"{_time(record)[11:19]} {record.levelname.lower():<7} {record.getMessage()}{added}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{_time(record)[11:19]} {record.levelname.lower():<7} {_clean(record.getMessage())}{added}"
+        return f"{line}\n{_clean(self.formatException(record.exc_info))}" if record.exc_info else line
 
 
 def configure_logs(level: int = logging.INFO, stream: TextIO | None = None) -> None:
@@ -54,6 +60,7 @@ def configure_logs(level: int = logging.INFO, stream: TextIO | None = None) -> N
     handler = logging.StreamHandler(stream)
     handler.setFormatter(PlainLines() if stream.isatty() else JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
@@ -63,7 +70,10 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _added(record: logging.LogRecord) -> dict[str, object]:
-    """What the caller gave as `extra`, after the id of the request."""
-    request = request_id.get()
-    added = {name: value for name, value in record.__dict__.items() if name not in _PLAIN}
-    return added if request is None else {"request_id": request, **added}
+    """What the caller gave as `extra`, of the fields that there are."""
+    given = record.__dict__
+    return {name: given[name] for name in FIELDS if given.get(name) is not None}
+
+
+def _clean(text: str) -> str:
+    return _SECRET.sub("…", text)

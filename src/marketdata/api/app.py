@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,11 +16,14 @@ from starlette.responses import HTMLResponse
 from marketdata import __version__
 from marketdata.api.auth import Tokens
 from marketdata.api.catalogue import Catalogue
+from marketdata.api.cors import Cors
+from marketdata.api.delivery import Delivery
 from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
 from marketdata.api.moments import Moments
 from marketdata.api.openapi import complete
 from marketdata.api.problems import ERRORS_PATH, errors_page, handle
+from marketdata.api.record import waiting_for
 from marketdata.api.routes import coverage, events, exchanges, health, history, operations, symbols, token
 from marketdata.api.routes.candles import DEFAULT_LIMIT, MAX_LIMIT, candle_routes
 from marketdata.api.services import Services
@@ -74,12 +78,18 @@ def create_app(
         catalogue=catalogue,
         moments=Moments(database, catalogue, clock),
     )
+    database.around_transaction = partial(waiting_for, "db")
     app = Application(
         title="Market Data Platform",
         version=__version__,
         description=_DESCRIPTION,
         lifespan=_follow_database,
-        middleware=[Middleware(Envelope, clock=clock)],
+        # from the outside in: whatever happens is answered; other origins are let in; what is good is sent well
+        middleware=[
+            Middleware(Envelope, clock=clock),
+            *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
+            Middleware(Delivery),
+        ],
         # whatever else is raised passes on to the Envelope, which answers it in the same way
         exception_handlers={HTTPException: handle, RequestValidationError: handle},
         redirect_slashes=False,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from marketdata.api.caching import HIT
 from marketdata.api.instruments import Instruments
 from marketdata.api.problems import Problem, not_ready
 from marketdata.api.search import suggest
@@ -52,6 +53,8 @@ class Search:
     """In the order of the exchanges' names."""
     unread: Sequence[ExchangeId]
     """Where one would have to look, too, but no sync has succeeded yet, or had at that moment."""
+    is_held: bool = True
+    """Whether all of it was in memory, and nothing had to be asked for."""
 
     @property
     def instruments(self) -> Sequence[Instruments]:
@@ -69,10 +72,14 @@ class Search:
             raise not_read(self.unread)
 
     def headers(self, now_ms: int) -> dict[str, str]:
-        """Which generations an answer from here is of (RFC 9651, a dictionary), and how old the oldest is."""
+        """Which generations an answer from here is of (RFC 9651, a dictionary), and how old the oldest is.
+
+        Also that no database was asked for it, where that is so (RFC 9211).
+        """
         generations = ", ".join(f"{exchange}={known.reading.generation}" for exchange, known in self.known.items())
         oldest_ms = min(known.reading.at_ms for known in self.known.values())
-        return {"Marketdata-Generation": generations, "Age": str(max(0, now_ms - oldest_ms) // 1000)}
+        how = {"Cache-Status": HIT} if self.is_held else {}
+        return {"Marketdata-Generation": generations, "Age": str(max(0, now_ms - oldest_ms) // 1000), **how}
 
 
 def not_read(exchanges: Iterable[str]) -> Problem:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Annotated, Final
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request, Response, Security
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2, SecurityScopes
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from marketdata.api.admission import admit
 from marketdata.api.auth import SECURITY_SCHEME, Caller
+from marketdata.api.delivery import NO_STORE
 from marketdata.api.parameters import read_query
 from marketdata.api.problems import TOKEN_PATH
 from marketdata.api.services import Services
@@ -50,6 +51,11 @@ async def check_query(request: Request) -> None:
     fields = route.dependant.query_params
     known = [name for field in fields for name in _names(field.alias, field.field_info.annotation)]
     read_query(request.scope["query_string"], known)
+
+
+async def never_keep(response: Response) -> None:
+    """Let nobody keep the answer: it is of the moment."""
+    response.headers["Cache-Control"] = NO_STORE
 
 
 def _names(name: str, declared: object) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, a bound on its body, HEAD as GET, and an answer whatever happens."""
+"""What surrounds every request: its id, a bound on its body, HEAD as GET, an answer whatever happens, its log line."""
 
 import re
 import uuid
@@ -9,10 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from marketdata.api.access_log import log_request
 from marketdata.api.problems import MAX_BODY_BYTES, render, to_problem
-from marketdata.api.record import RequestRecord, begin_record
+from marketdata.api.record import RequestRecord, recording
+from marketdata.api.security import SECURITY_HEADERS, STRICT_TRANSPORT
 from marketdata.core.clock import Clock
-from marketdata.logs import request_id
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -31,31 +32,50 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         identity = _identity(scope["headers"])
-        if scope["method"] == "HEAD":
+        method = scope["method"]
+        if method == "HEAD":
             scope = {**scope, "method": "GET"}  # the server itself leaves out the body
-        record = RequestRecord(identity.decode(), self._clock.monotonic())
-        begin_record(scope, record)
-        answering = request_id.set(record.request_id)
-        started = False
+        record = RequestRecord(identity.decode(), self._clock)
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal started
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message["headers"], (b"x-request-id", identity), *record.headers]
+                record.status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", identity), *_surroundings(scope, record)]
+            else:
+                record.sent_bytes += len(message.get("body", b""))
             await send(message)
 
         try:
-            await self._app(scope, _bounded(scope["headers"], receive), send_with_id)
+            with recording(scope, record):
+                await self._answer(scope, receive, send_with_headers, record)
+        finally:
+            log_request(scope, method, record)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, record: RequestRecord) -> None:
+        try:
+            await self._app(scope, _bounded(scope["headers"], receive), send)
         except ClientDisconnect:
             return  # nobody is left to answer
         except Exception as error:
             problem = to_problem(error, self._clock)
-            if started:  # too late for another answer: the server cuts the connection
+            if problem.code == "internal-error":
+                record.defect = error
+            if record.status is not None:  # too late for another answer: the server cuts the connection
                 raise
-            await render(scope, problem)(scope, receive, send_with_id)
-        finally:
-            request_id.reset(answering)
+            await render(scope, problem)(scope, receive, send)
+
+
+def _surroundings(scope: Scope, record: RequestRecord) -> list[tuple[bytes, bytes]]:
+    """The headers of every answer."""
+    headers = [
+        *SECURITY_HEADERS,
+        (b"content-security-policy", record.content_policy),
+        (b"server-timing", record.server_timing()),
+        *record.headers,
+    ]
+    if scope["scheme"] == "https":
+        headers.append(STRICT_TRANSPORT)
+    return headers
 
 
 def _identity(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -74,7 +74,7 @@ class Moments:
         Raises Problem `unknown-exchange` and DatabaseUnavailable.
         """
         known = {one: await self._known(one, readings[one]) for one in sorted(readings)}
-        return Search(known, [one for one in self._catalogue.allowed(exchange) if one not in known])
+        return Search(known, [one for one in self._catalogue.allowed(exchange) if one not in known], is_held=False)
 
     async def _known(self, exchange: ExchangeId, reading: Reading) -> Known:
         self._catalogue.check_exchange(exchange)

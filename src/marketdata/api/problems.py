@@ -3,7 +3,6 @@
 `docs/errors.md` says to users what each code means; a test holds the two together.
 """
 
-import logging
 import math
 from collections.abc import Mapping
 
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from marketdata.api.record import record_of
 from marketdata.core.clock import Clock
 from marketdata.core.errors import (
     DatabaseUnavailable,
@@ -25,9 +25,6 @@ from marketdata.core.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from marketdata.logs import request_id
-
-logger = logging.getLogger(__name__)
 
 PROBLEMS: Mapping[str, tuple[int, str]] = {
     "invalid-parameter": (400, "A parameter is missing or has a value that it cannot have"),
@@ -124,7 +121,9 @@ def not_ready(what: str) -> Problem:
 def render(scope: Scope, problem: Problem) -> Response:
     """The answer that `problem` is."""
     status, title = PROBLEMS[problem.code]
-    identity = request_id.get()
+    record = record_of(scope)
+    record.code = problem.code
+    identity = record.request_id
     document: dict[str, object] = {
         "type": f"{ERRORS_PATH}#{problem.code}",
         "title": title,
@@ -135,10 +134,9 @@ def render(scope: Scope, problem: Problem) -> Response:
         "request_id": identity,
         **problem.members,
     }
-    headers = dict(problem.headers)
+    headers = {"Cache-Control": "no-store", **problem.headers}
     if scope["path"].startswith(TOKEN_PATH):
         document |= {"error": _OAUTH_ERRORS.get(problem.code, "invalid_request"), "error_description": problem.detail}
-        headers["Cache-Control"] = "no-store"
     if "retry_after" in problem.members:
         headers["Retry-After"] = str(problem.members["retry_after"])
     return Response(msgspec.json.encode(document), status, headers, MEDIA_TYPE)
@@ -212,7 +210,7 @@ def _from_validation(error: RequestValidationError) -> Problem:
 
 
 def to_problem(error: Exception, clock: Clock) -> Problem:
-    """What `error` is to the caller; a defect is logged, with the request id, and says nothing internal."""
+    """What `error` is to the caller; a defect says nothing internal."""
     problem: Problem | None = None
     match error:
         case Problem():
@@ -226,7 +224,6 @@ def to_problem(error: Exception, clock: Clock) -> Problem:
         case _:
             pass
     if problem is None:
-        logger.error("defect while answering request %s", request_id.get(), exc_info=error)
         problem = Problem("internal-error", "This is our mistake; it is logged under the request id.")
     return problem
 

@@ -1,11 +1,18 @@
 """Settings of the API service."""
 
+import re
 from typing import Annotated, Final
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MAX_TOKEN_TTL_S: Final = 86_400
+
+_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_ORIGIN: Final = re.compile(
+    rf"(?P<scheme>https?)://(\[[0-9a-f:]+\]|{_LABEL}(\.{_LABEL})*)(:(?P<port>[1-9][0-9]{{0,4}}))?", re.ASCII
+)
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
 class ApiSettings(BaseSettings):
@@ -20,3 +27,35 @@ class ApiSettings(BaseSettings):
     token_ttl: Annotated[
         int, Field(ge=10, le=MAX_TOKEN_TTL_S, description="How long an access token lives, seconds.")
     ] = 900
+    cors_origins: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(
+            description="Origins of web pages whose scripts may read the answers, separated by commas; none: no page."
+        ),
+    ] = ()
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [origin.strip() for origin in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for number, origin in enumerate(origins, 1):
+            parts = _ORIGIN.fullmatch(origin)
+            if parts is None:
+                raise ValueError(
+                    f"origin {number} is none: write it as browsers do, `https://app.example.com` or"
+                    " `http://localhost:3000`: in lower case, without a path or a `/` at the end, never `*` or `null`;"
+                    " several are separated by commas"
+                )
+            port = parts["port"]
+            if port == _DEFAULT_PORTS[parts["scheme"]]:
+                raise ValueError(
+                    f"origin {number}: browsers leave out the port {port} of {parts['scheme']}; so must it"
+                )
+            if port is not None and int(port) > 65_535:
+                raise ValueError(f"origin {number}: a port is at most 65535")
+        return origins

@@ -9,8 +9,15 @@ import asyncio
 import math
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from select import POLLHUP, POLLIN, poll
 
 import psycopg
@@ -37,6 +44,8 @@ class Database:
     def __init__(self, url: str, *, deadline_s: float = 5.0, pool_size: int = 10) -> None:
         """`deadline_s`: the most that connecting may take, and then a whole transaction."""
         self.url = url
+        self.around_transaction: Callable[[], AbstractContextManager[None]] = nullcontext
+        """What is entered around each transaction, from the wait for a connection to the end: for those who measure."""
         self._deadline_s = deadline_s
         parsed = driver_url(url)
         timeout_ms = math.ceil(deadline_s * 1000)
@@ -82,6 +91,7 @@ class Database:
         deadline_s = self._deadline_s if deadline_s is None else deadline_s
         try:
             async with AsyncExitStack() as held:
+                held.enter_context(self.around_transaction())
                 connection = await self._connect(deadline_s)
                 held.push_async_callback(connection.close)
                 driver = (await connection.get_raw_connection()).driver_connection

@@ -7,15 +7,17 @@ from urllib.parse import quote
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from marketdata.api.admission import admit
 from marketdata.api.answers import NUMBERS, ORDERS, TIME_FORMATS, Origin, Page
+from marketdata.api.caching import candle_caching
 from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.encode import Form, encode_candles
 from marketdata.api.formats import CONTENT_TYPES, check_form, choose_format
 from marketdata.api.parameters import parse_choice, parse_flag, parse_limit, read_query
+from marketdata.api.plain import PlainRoute
 from marketdata.api.problems import Problem
+from marketdata.api.record import waiting_for
 from marketdata.api.services import Services
 from marketdata.api.timestamps import parse_timestamp
 from marketdata.core.candles import CandlePage, CandleRange, CandleWarning, get_candles
@@ -45,9 +47,9 @@ class Asked(msgspec.Struct, frozen=True, array_like=True):
     form: Form
 
 
-def candle_routes() -> list[Route]:
+def candle_routes() -> list[PlainRoute]:
     """The routes, the more special one first: a symbol may hold `/`."""
-    return [Route(LATEST_PATH, get_latest, methods=["GET"]), Route(CANDLES_PATH, get_range, methods=["GET"])]
+    return [PlainRoute(LATEST_PATH, get_latest), PlainRoute(CANDLES_PATH, get_range)]
 
 
 async def get_range(request: Request) -> Response:
@@ -111,13 +113,14 @@ def _form(request: Request, values: Mapping[str, str]) -> Form:
 async def _answer(services: Services, request: Request, symbol: Symbol, asked: Asked, bound_to: str) -> Response:
     fetcher = services.fetcher(symbol)
     instruments = services.catalogue.of(symbol.exchange)  # while the symbol is of this snapshot
-    kind = await services.check_source(symbol)
-    if instruments.is_replaced(symbol):
-        found = CandlePage([], complete=False, next=None, gaps=[], warnings=[_REPLACED])
-    else:
-        found = await get_candles(fetcher, asked.range)
+    with waiting_for("upstream"):
+        kind = await services.check_source(symbol)
+        if instruments.is_replaced(symbol):
+            found = CandlePage([], complete=False, next=None, gaps=[], warnings=[_REPLACED])
+        else:
+            found = await get_candles(fetcher, asked.range)
     following = None
-    headers = {}
+    headers = candle_caching(fetcher.adapter.capabilities, asked.range, found, services.clock.now_ms())
     if found.next is not None:
         cursor = seal(services.tokens.cursor_secrets()[0], bound_to, msgspec.structs.replace(asked, range=found.next))
         path = f"/v1/candles/{symbol.exchange}/{quote(symbol.symbol, safe='')}/{asked.range.interval}"

@@ -10,6 +10,7 @@ from marketdata.api.answers import TimeFormat
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.openapi import access_problems, problems
 from marketdata.api.problems import PROBLEMS
+from marketdata.api.record import waiting_for
 from marketdata.api.services import Services
 from marketdata.api.timestamps import to_rfc3339
 from marketdata.core.coverage import Coverage, CoverageMethod, find_coverage
@@ -145,8 +146,9 @@ async def _observe(services: Services, symbol: Symbol, row_id: int, interval: In
     kept = await _read(services, symbol, row_id, interval)
     if kept is not None and 0 <= services.clock.now_ms() - kept.observed_at < max_age_s * _MS_PER_S:
         return kept
-    await services.check_source(symbol)
-    return await services.probes.join((row_id, interval), lambda: _probe(services, symbol, row_id, interval))
+    with waiting_for("upstream"):
+        await services.check_source(symbol)
+        return await services.probes.join((row_id, interval), lambda: _probe(services, symbol, row_id, interval))
 
 
 async def _probe(services: Services, symbol: Symbol, row_id: int, interval: Interval) -> Observation:

@@ -5,11 +5,11 @@ from typing import Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from marketdata.api.dependencies import ServicesNeeded, check_query
+from marketdata.api.dependencies import ServicesNeeded, check_query, never_keep
 from marketdata.api.openapi import problems
 from marketdata.api.problems import not_ready
 
-router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(check_query)])
+router = APIRouter(prefix="/health", tags=["health"], dependencies=[Depends(check_query), Depends(never_keep)])
 
 
 class Liveness(BaseModel):

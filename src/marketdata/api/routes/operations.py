@@ -14,6 +14,7 @@ from marketdata.api.lists import Listed, ListPage
 from marketdata.api.openapi import access_problems, problems
 from marketdata.api.parameters import parse_limit
 from marketdata.api.problems import Problem
+from marketdata.api.record import waiting_for
 from marketdata.api.services import SOURCE_AGE_S, Freshness, Services
 from marketdata.api.timestamps import to_rfc3339
 from marketdata.core.errors import DatabaseUnavailable, UpstreamError
@@ -222,8 +223,9 @@ async def _describe(services: Services, exchange: ExchangeId) -> ExchangeStatus:
 async def _source(fetcher: Fetcher) -> Source | None:
     """What stands at the exchange's address; None: it does not answer, or must not be asked."""
     try:
-        async with asyncio.timeout(_ABOUT_DEADLINE_S):
-            return await fetcher.source(SOURCE_AGE_S)
+        with waiting_for("upstream"):
+            async with asyncio.timeout(_ABOUT_DEADLINE_S):
+                return await fetcher.source(SOURCE_AGE_S)
     except (UpstreamError, DatabaseUnavailable, TimeoutError):
         return None
 

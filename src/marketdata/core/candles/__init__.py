@@ -8,12 +8,22 @@ import asyncio
 
 from marketdata.core.candles.answer import CandlePage, CandleRange, CandleWarning, Gap
 from marketdata.core.candles.page import MAX_GAPS, to_page
-from marketdata.core.candles.search import MAX_CALLS, Search
+from marketdata.core.candles.search import CHANGING_MS, MAX_CALLS, Search
 from marketdata.core.errors import UnsupportedInterval, UpstreamRefused, UpstreamTimeout
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import ExchangeId
 
-__all__ = ["DEADLINE_S", "MAX_CALLS", "MAX_GAPS", "CandlePage", "CandleRange", "CandleWarning", "Gap", "get_candles"]
+__all__ = [
+    "CHANGING_MS",
+    "DEADLINE_S",
+    "MAX_CALLS",
+    "MAX_GAPS",
+    "CandlePage",
+    "CandleRange",
+    "CandleWarning",
+    "Gap",
+    "get_candles",
+]
 
 DEADLINE_S = 10.0
 """The longest that one page may take, however many calls it costs."""

@@ -60,3 +60,7 @@ class CandlePage(msgspec.Struct):
     """The rest of the range; None when it is exhausted."""
     gaps: list[Gap]
     warnings: list[CandleWarning]
+    calls: int = 0
+    """How many calls to the exchange it took."""
+    joined_calls: int = 0
+    """How many of them others had under way already."""

@@ -53,7 +53,15 @@ class _Page:
                 )
             )
         is_complete = all(warning.code in {"gaps-truncated", "prelisting-omitted"} for warning in warnings)
-        return CandlePage(kept if self._asked.order == "asc" else kept[::-1], is_complete, following, gaps, warnings)
+        return CandlePage(
+            kept if self._asked.order == "asc" else kept[::-1],
+            is_complete,
+            following,
+            gaps,
+            warnings,
+            self._search.calls,
+            self._search.joined_calls,
+        )
 
     def _page_above(self, kept: Sequence[Candle], *, is_cut: bool) -> CandleRange | None:
         if self._search.is_exhausted and not is_cut:

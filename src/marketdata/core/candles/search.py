@@ -24,7 +24,7 @@ _TIMES_DIFFER_MS = 10_000
 _MISSING_PART = 100
 """Of the oldest rows a hundredth may be missing: rather say that some are lost than that all are there."""
 
-_CHANGING_MS = 10 * MINUTE_MS
+CHANGING_MS = 10 * MINUTE_MS
 """Candles as young as that may still be late or corrected, or stand in a cache as they were (Coinbase's: 5 minutes)."""
 
 
@@ -50,6 +50,7 @@ class Search:
         self.found: list[Candle] = []  # ascending
         self.made_up: list[Candle] = []  # left out, ascending
         self.calls = 0
+        self.joined_calls = 0
         self._most_calls = most_calls
         self.is_first_lost = False
         """Whether the exchange no longer serves what was before the first candle that was found."""
@@ -149,7 +150,7 @@ class Search:
         """
         if not answered or self._capabilities.omits_empty or self._is_cut(window, answered):
             return False
-        return answered[-1].close_time < min(window.end_ms, self.now_ms - _CHANGING_MS)
+        return answered[-1].close_time < min(window.end_ms, self.now_ms - CHANGING_MS)
 
     def _check_progress(self, position: int) -> None:
         """Refuse what would be the same page again and again: all calls were spent on its newest candles."""
@@ -202,6 +203,7 @@ class Search:
 
     async def _call(self, query: CandleQuery) -> tuple[list[Candle], list[Candle]] | UpstreamRefused:
         """One call; a refusal is a result, too: it says little before the others have answered."""
+        self.joined_calls += self.fetcher.is_under_way(query, self.now_ms)
         try:
             return await self.fetcher.candles(query, self.now_ms)
         except UpstreamRefused as refusal:
@@ -221,7 +223,7 @@ class Search:
             window.start_ms,
             window.end_ms,
             window.limit,
-            is_tail=window.end_ms > self.now_ms - _CHANGING_MS,
+            is_tail=window.end_ms > self.now_ms - CHANGING_MS,
         )
 
     async def _real(self, candles: list[Candle]) -> list[Candle]:

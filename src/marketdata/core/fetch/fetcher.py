@@ -110,12 +110,16 @@ class Fetcher:
         """
         return await self._candles.join(_flight(query, now_ms), lambda: self._ask_candles(query, now_ms))
 
+    def is_under_way(self, query: CandleQuery, now_ms: int) -> bool:
+        """Whether somebody else's call for the same is under way, so that `candles` would join it."""
+        return _flight(query, now_ms) in self._candles
+
     def check_room(self, queries: Sequence[CandleQuery], now_ms: int) -> None:
         """Refuse all these calls when the budget has no room for those that are not under way already.
 
         Raises UpstreamRateLimited with the time until there will be, UpstreamBanned and DatabaseUnavailable.
         """
-        new = (query for query in queries if _flight(query, now_ms) not in self._candles)
+        new = (query for query in queries if not self.is_under_way(query, now_ms))
         self.budget.check_room(sum(self.adapter.candles_request(query).weight for query in new))
 
     async def first_traded_ms(self, exchange_symbol: str, now_ms: int) -> int | None:
