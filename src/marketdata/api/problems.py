@@ -107,11 +107,23 @@ class Problem(Exception):
     `detail` and `members` are for the caller and never hold what the caller sent.
     """
 
-    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: object) -> None:
-        """`code`: one of PROBLEMS; `members`: what helps to mend it, such as `parameter`, `supported`, `max`."""
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **members: object,
+    ) -> None:
+        """`code`: one of PROBLEMS; `members`: what helps to mend it, such as `parameter`, `supported`, `max`.
+
+        `status`: the HTTP status where it is not the code's own, for what the server refuses by itself.
+        """
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.status = PROBLEMS[code][0] if status is None else status
         self.headers = dict(headers or {})
         self.members = members
 
@@ -123,7 +135,7 @@ def not_ready(what: str) -> Problem:
 
 def render(scope: Scope, problem: Problem) -> Response:
     """The answer that `problem` is."""
-    status, title = PROBLEMS[problem.code]
+    status, title = problem.status, PROBLEMS[problem.code][1]
     identity = request_id.get()
     document: dict[str, object] = {
         "type": f"{ERRORS_PATH}#{problem.code}",
