@@ -104,11 +104,23 @@ class Problem(Exception):
     `detail` and `members` are for the caller and never hold what the caller sent.
     """
 
-    def __init__(self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: object) -> None:
-        """`code`: one of PROBLEMS; `members`: what helps to mend it, such as `parameter`, `supported`, `max`."""
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **members: object,
+    ) -> None:
+        """`code`: one of PROBLEMS; `members`: what helps to mend it, such as `parameter`, `supported`, `max`.
+
+        `status`: the HTTP status where it is not the code's own, for what the server refuses by itself.
+        """
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.status = PROBLEMS[code][0] if status is None else status
         self.headers = dict(headers or {})
         self.members = members
 
@@ -119,11 +131,15 @@ def not_ready(what: str) -> Problem:
 
 
 def render(scope: Scope, problem: Problem) -> Response:
-    """The answer that `problem` is."""
-    status, title = PROBLEMS[problem.code]
+    """The answer that `problem` is to a request that came through the Envelope."""
     record = record_of(scope)
     record.code = problem.code
-    identity = record.request_id
+    return respond(problem, record.request_id, scope["path"])
+
+
+def respond(problem: Problem, identity: str, path: str = "") -> Response:
+    """The answer that `problem` is to the request of that id."""
+    status, title = problem.status, PROBLEMS[problem.code][1]
     document: dict[str, object] = {
         "type": f"{ERRORS_PATH}#{problem.code}",
         "title": title,
@@ -135,7 +151,7 @@ def render(scope: Scope, problem: Problem) -> Response:
         **problem.members,
     }
     headers = {"Cache-Control": "no-store", **problem.headers}
-    if scope["path"].startswith(TOKEN_PATH):
+    if path.startswith(TOKEN_PATH):
         document |= {"error": _OAUTH_ERRORS.get(problem.code, "invalid_request"), "error_description": problem.detail}
     if "retry_after" in problem.members:
         headers["Retry-After"] = str(problem.members["retry_after"])

@@ -62,6 +62,8 @@ class Services:
     moments: Moments
     database_is_up: bool = field(default=False)
     """Whether the last look into the database succeeded."""
+    is_stopping: bool = field(default=False)
+    """Whether this process will end and wants no new requests."""
     probes: Flights[tuple[int, Interval], Observation] = field(default_factory=Flights)
     """The searches for a coverage that are under way, by the instrument's row and interval."""
 
@@ -69,6 +71,10 @@ class Services:
     def database_condition(self) -> Literal["ok", "unreachable"]:
         """How the database is, as clients are told."""
         return "ok" if self.database_is_up else "unreachable"
+
+    def stop(self) -> None:
+        """This process will end: it is not ready any more, though it still answers."""
+        self.is_stopping = True
 
     def fetcher(self, symbol: Symbol) -> Fetcher:
         """What asks the exchange of an instrument."""

@@ -1,6 +1,7 @@
 """Settings of the API service."""
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final
 
 from pydantic import Field, field_validator
@@ -13,6 +14,7 @@ _ORIGIN: Final = re.compile(
     rf"(?P<scheme>https?)://(\[[0-9a-f:]+\]|{_LABEL}(\.{_LABEL})*)(:(?P<port>[1-9][0-9]{{0,4}}))?", re.ASCII
 )
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+_PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
 class ApiSettings(BaseSettings):
@@ -34,6 +36,23 @@ class ApiSettings(BaseSettings):
             description="Origins of web pages whose scripts may read the answers, separated by commas; none: no page."
         ),
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[IPv4Network | IPv6Network, ...],
+        NoDecode,
+        Field(description="Addresses or networks of the proxies whose X-Forwarded-For and -Proto are believed."),
+    ] = ()
+    root_path: Annotated[str, Field(description="Path under which a proxy serves the API, taken off by it.")] = ""
+    max_connections: Annotated[int, Field(ge=10, le=100_000, description="Connections open at a time.")] = 2000
+    drain: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=8,
+            allow_inf_nan=False,
+            description="Seconds that a stopping process still takes requests while it says that it is not ready.",
+        ),
+    ] = 0
+    database_pool: Annotated[int, Field(ge=2, le=100, description="The most connections to the database.")] = 10
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -59,3 +78,28 @@ class ApiSettings(BaseSettings):
             if port is not None and int(port) > 65_535:
                 raise ValueError(f"origin {number}: a port is at most 65535")
         return origins
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _are_networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        networks = []
+        for written in value.split(","):
+            try:
+                networks.append(ip_network(written.strip()))
+            except ValueError:
+                raise ValueError(
+                    "must be addresses or networks like 10.0.0.7, 10.0.0.0/24 or fd00::/64, separated by commas"
+                ) from None
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("must not be everybody: whoever is trusted can pretend any address")
+        return tuple(networks)
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_prefix(cls, value: str) -> str:
+        prefix = value.rstrip("/")
+        if _PREFIX.fullmatch(prefix) is None:
+            raise ValueError("must be a path like /market-data")
+        return prefix

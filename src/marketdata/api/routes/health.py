@@ -33,9 +33,13 @@ async def get_liveness() -> Liveness:
 
 @router.get("/ready", operation_id="getReadiness", summary="Can it serve?", responses=problems("metadata-not-ready"))
 async def get_readiness(services: ServicesNeeded) -> Readiness:
-    """Ready means: metadata of at least one exchange is held. The database may be away meanwhile; the body says so."""
-    if not services.catalogue.is_ready:
-        problem = not_ready("No exchange's instruments have been read yet")
+    """Ready means: metadata of at least one exchange is held, and the process is not about to end.
+
+    The database may be away meanwhile; the body says so.
+    """
+    if services.is_stopping or not services.catalogue.is_ready:
+        why = "This process is stopping" if services.is_stopping else "No exchange's instruments have been read yet"
+        problem = not_ready(why)
         problem.members["database"] = services.database_condition
         raise problem
     return Readiness(database=services.database_condition)
