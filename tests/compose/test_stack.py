@@ -7,11 +7,14 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from tests.compose.attack import Attack
 from tests.compose.stack import EXCHANGES, Stack, timed
 
 pytestmark = pytest.mark.compose
 
 SERVICES = {"db", "migrate", "syncer-service", "api-service", "simulator"}
+ATTACK_S = 15
+TOLD_TO_ATTACKERS = ("200", "400", "401", "404", "413", "429", "431", "503", "504", "cut off", "given up")
 RECOVERY_S = 60
 MOST_KILLS = 5
 
@@ -192,3 +195,21 @@ def test_a_hung_database_is_named_and_comes_back(
     print(
         f"\ndatabase hung: 503 after {refused_after:.2f} s, back after {recovery(http, credentials):.1f} s", flush=True
     )
+
+
+def test_an_attack_stays_within_the_memory_limit(
+    stack: Stack, http: httpx2.Client, credentials: tuple[str, str]
+) -> None:
+    attack = Attack(("127.0.0.1", stack.port), ask_token(http, credentials).json()["access_token"])
+    attack.run(ATTACK_S)
+    print(f"\nattack: {dict(sorted(attack.answers.items()))}", flush=True)
+    for told in attack.answers:
+        assert told.endswith(TOLD_TO_ATTACKERS), told
+    state = stack.container("api-service")
+    assert not state["State"]["OOMKilled"]
+    assert state["RestartCount"] == 0
+    assert wait_until_synced(http)
+    used = "import glob; print(max(int(open(name).read()) for name in glob.glob('/sys/fs/cgroup/**/memory*peak')\
+ + glob.glob('/sys/fs/cgroup/memory/memory.max_usage_in_bytes')))"
+    most = int(stack.compose("exec", "-T", "api-service", "python", "-c", used))
+    print(f"the API's memory at most: {most / 2**20:.0f} of 512 MiB", flush=True)
