@@ -48,6 +48,8 @@ class Limits:
     taken_bytes: int = 8 * 1024
     linger_s: float = 2.0
     """For reading the last answer of a connection, while what still comes is thrown away."""
+    look_s: float = 0.5
+    """Between two looks at all connections: by so much may each of these times be exceeded."""
     leave_s: float = 0.25
     """For requests that are on their way when the server stops."""
 

@@ -1,10 +1,12 @@
 """Raw bytes that no good client sends: what may not pass is refused by the server, and nothing is smuggled."""
 
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 
-from tests.api.edge.backend import Front
+from tests.api.edge.backend import Front, hear, wait_until
 
 HOST = b"Host: here\r\n"
 GET = b"GET /one HTTP/1.1\r\nHost: here\r\n"
@@ -110,7 +112,8 @@ def test_each_case_in_single_bytes_is_the_same(edge: Front) -> None:
     """Where the system cuts what is sent makes no difference."""
     for case in REFUSED:
         if len(case.request) < 300:
-            with edge.connect() as peer:
+            with edge.connect() as peer, suppress(ConnectionError):  # refused before its end
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for place in range(len(case.request)):
                     peer.send(case.request[place : place + 1])
     edge.wait_for_connections(0)
@@ -129,7 +132,7 @@ class Taken:
 ONE = ("GET", "/one", b"")
 TAKEN = [
     Taken("two at once", GET + b"\r\n" + b"GET /two HTTP/1.1\r\n" + HOST + b"\r\n", [ONE, ("GET", "/two", b"")]),
-    Taken("one in the body of another", POST + b"Content-Length: 41\r\n\r\n" + HIDDEN[:41], [("POST", "/one", HIDDEN[:41])]),
+    Taken("one in the body of another", POST + b"Content-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN, [("POST", "/one", HIDDEN)]),
     Taken("an absolute target", b"GET http://there/one HTTP/1.1\r\n" + HOST + b"\r\n", [ONE]),
     Taken("dots and slashes encoded", b"GET /a/..%2f..%2fone HTTP/1.1\r\n" + HOST + b"\r\n", [("GET", "/a/../../one", b"")]),
     Taken("empty lines before", b"\r\n\r\n" + GET + b"\r\n", [ONE]),
@@ -147,19 +150,16 @@ TAKEN = [
 def test_it_is_passed_on_once(edge: Front, case: Taken) -> None:
     with edge.connect() as peer:
         peer.sendall(case.request)
-        answers = b"".join(peer.recv(1 << 16) for _ in case.seen[:1])
-        while answers.count(b"HTTP/1.1 200") < len(case.seen):
-            answers += peer.recv(1 << 16)
+        assert hear(peer, len(case.seen)).statuses == [200] * len(case.seen)
     edge.wait_for_connections(0)
     assert edge.backend.seen == case.seen
-    assert edge.backend.gone == 0
 
 
 def test_trailers_are_no_headers(edge: Front) -> None:
     trailers = b"0\r\nAuthorization: Bearer x\r\nX-Forwarded-For: 10.0.0.1\r\nHost: there\r\n\r\n"
     with edge.connect() as peer:
         peer.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n" + trailers)
-        assert peer.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        assert hear(peer, 1).statuses == [200]
     (scope,) = edge.backend.scopes
     assert scope["headers"] == [(b"host", b"here"), (b"transfer-encoding", b"chunked")]
 
@@ -168,43 +168,36 @@ def test_a_refusal_waits_for_the_answers_before_it(edge: Front) -> None:
     held = b"GET /held HTTP/1.1\r\n" + HOST + b"\r\n"
     with edge.connect() as peer:
         peer.sendall(held + GET + b"\r\n" + b"GET /bad HTTP/1.1\r\n\r\n" + HIDDEN)
+        wait_until(lambda: edge.backend.seen)
         edge.backend.held.set()
-        data = b""
-        while piece := peer.recv(1 << 16):
-            data += piece
-    assert [line[9:12] for line in data.split(b"\r\n") if b"HTTP/1.1 " in line[-30:] or line.startswith(b"HTTP")]
-    assert data.index(b"/held") < data.index(b"/one") < data.index(b"HTTP/1.1 400")
-    assert [path for _, path, _ in edge.backend.seen] == ["/held", "/one"]
+        assert hear(peer).statuses == [200, 200, 400]
+    assert edge.backend.seen == [("GET", "/held", b""), ONE]
 
 
 def test_more_requests_than_can_wait_are_not_read(edge: Front) -> None:
     heard = edge.say((GET + b"\r\n") * 3000)
     assert not heard.was_reset
-    assert heard.data.count(b"HTTP/1.1 200") == len(edge.backend.seen) == 17
+    assert heard.statuses == [200] * 17
+    assert edge.backend.seen == [ONE] * 17
 
 
 def test_a_body_at_fault_behind_another_request(edge: Front) -> None:
     bad = POST + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n"
-    heard = edge.say(GET + b"\r\n" + bad + HIDDEN)
-    assert heard.data.count(b"HTTP/1.1") == 2
-    assert heard.data.index(b"HTTP/1.1 200") < heard.data.index(b"HTTP/1.1 400")
+    assert edge.say(GET + b"\r\n" + bad + HIDDEN).statuses == [200, 400]
     assert edge.backend.seen == [ONE]
 
 
 def test_an_answer_before_the_end_of_a_long_body_is_heard(edge: Front) -> None:
-    request = b"POST /early HTTP/1.1\r\n" + HOST + b"Connection: close\r\nContent-Length: 30000000\r\n\r\n"
-    with edge.connect() as peer:
-        peer.sendall(request + b"a" * 3_000_000)
-        data = b""
-        while piece := peer.recv(1 << 16):
-            data += piece
-    assert data.startswith(b"HTTP/1.1 200")
+    head = b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 30000000\r\n"
+    for more in (b"", b"Connection: close\r\n"):
+        heard = edge.say(head + more + b"\r\n" + b"a" * 3_000_000)
+        assert (heard.statuses, heard.was_reset) == ([200], False)
 
 
 def test_an_answer_before_the_end_of_a_body_keeps_the_connection(edge: Front) -> None:
     with edge.connect() as peer:
         peer.sendall(b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\na")
-        assert peer.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        assert hear(peer, 1).statuses == [200]
         peer.sendall(b"bc" + GET + b"\r\n")
-        assert peer.recv(1 << 16).endswith(b"/one")
+        assert hear(peer, 1).statuses == [200]
     assert edge.backend.seen == [ONE]
