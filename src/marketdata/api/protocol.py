@@ -6,7 +6,6 @@ have done what is awaited of it; the server looks at all of them now and then, s
 
 import asyncio
 import fcntl
-import logging
 import math
 import termios
 from array import array
@@ -30,8 +29,6 @@ from marketdata.api.edge import (
     too_slow,
 )
 from marketdata.api.problems import Problem
-
-logger = logging.getLogger(__name__)
 
 _LARGEST_READ: Final = 256 * 1024
 """The most that the event loops hand over at a time."""
@@ -183,7 +180,6 @@ class Connection(HttpToolsProtocol):
         """Answer with `problem` once what was asked before is answered, and end the connection."""
         self._is_over = True
         self._fault = problem
-        logger.info("refused a request: %s", problem.detail)
         answering = self._answering
         if self._in_message and not self._in_head and answering is not None:  # its body is at fault
             if answering is not self.cycle:
@@ -206,7 +202,7 @@ class Connection(HttpToolsProtocol):
         """
         self._is_over = True
         if problem is not None:
-            self.transport.write(last_answer(problem, self.server_state.default_headers))
+            self.transport.write(last_answer(problem, self.server_state.default_headers, self.root_path))
         self.transport.write_eof()
         self.flow.resume_reading()
         self._due = self._now() + self._limits.linger_s
