@@ -5,6 +5,7 @@ head may be and whether it can be read in one way only, how long a peer may take
 """
 
 import itertools
+import logging
 import re
 import uuid
 from collections.abc import Iterable
@@ -16,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from marketdata.api.problems import Problem, respond
 from marketdata.api.security import API_POLICY, SECURITY_HEADERS
 from marketdata.core.clock import Clock, SystemClock
+
+logger = logging.getLogger(__name__)
 
 _VERSIONS: Final = ("1.1", "1.0")
 _TARGET: Final = re.compile(rb"(?:https?://[^/?#]+)?/[!\"$-~]*", re.IGNORECASE)
@@ -48,6 +51,8 @@ class Limits:
     taken_bytes: int = 8 * 1024
     linger_s: float = 2.0
     """For reading the last answer of a connection, while what still comes is thrown away."""
+    look_s: float = 0.5
+    """Between two looks at all connections: by so much may each of these times be exceeded."""
     leave_s: float = 0.25
     """For requests that are on their way when the server stops."""
 
@@ -134,13 +139,15 @@ def _is_clear(name: bytes, value: bytes, version: str, *, upgrades: bool) -> boo
     return value.lower() == b"chunked" and version != "1.0" and not upgrades
 
 
-def last_answer(problem: Problem, server_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The problem document as bytes of HTTP, after which the connection ends.
+def last_answer(problem: Problem, server_headers: Iterable[tuple[bytes, bytes]], root_path: str) -> bytes:
+    """The problem document as bytes of HTTP, after which the connection ends; it is logged.
 
     No application has seen the request, so it has an id that is made here.
     """
     identity = str(uuid.uuid4())
-    response = respond(problem, identity)
+    told = {"request_id": identity, "status": problem.status, "code": problem.code}
+    logger.info("refused before the application: %s", problem.detail, extra=told)
+    response = respond(problem, identity, root_path=root_path)
     headers = [
         *server_headers,
         *response.raw_headers,

@@ -16,6 +16,8 @@ from marketdata.api.security import SECURITY_HEADERS, STRICT_TRANSPORT
 from marketdata.core.clock import Clock
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_MOST_DIGITS: Final = 9
+"""Of a length: leading zeros are allowed, and thousands of digits are no number that Python reads."""
 
 
 class Envelope:
@@ -91,7 +93,9 @@ def _bounded(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Receiv
     Raises HTTPException 413 at once when the body is announced as longer.
     """
     for name, value in headers:
-        if name == b"content-length" and (not value.isdigit() or int(value[:9]) > MAX_BODY_BYTES):
+        if name == b"content-length" and (
+            not value.isdigit() or len(value) > _MOST_DIGITS or int(value) > MAX_BODY_BYTES
+        ):
             raise HTTPException(413)
         if name == b"transfer-encoding":
             return _counted(receive)

@@ -49,6 +49,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "method-not-allowed": (405, "This path does not take this method"),
     "unsupported-format": (406, "The format is not supported"),
     "too-large": (413, "The request body is too large"),
+    "rate-limited": (429, "Too many requests"),
     "internal-error": (500, "A defect on our side"),
     "upstream-error": (502, "The exchange answered with an error"),
     "upstream-bad-data": (502, "The exchange's data breaks a rule"),
@@ -134,14 +135,14 @@ def render(scope: Scope, problem: Problem) -> Response:
     """The answer that `problem` is to a request that came through the Envelope."""
     record = record_of(scope)
     record.code = problem.code
-    return respond(problem, record.request_id, scope["path"])
+    return respond(problem, record.request_id, scope["path"], scope.get("root_path", ""))
 
 
-def respond(problem: Problem, identity: str, path: str = "") -> Response:
-    """The answer that `problem` is to the request of that id."""
+def respond(problem: Problem, identity: str, path: str = "", root_path: str = "") -> Response:
+    """The answer that `problem` is to the request of that id; `root_path`: under which the API is served."""
     status, title = problem.status, PROBLEMS[problem.code][1]
     document: dict[str, object] = {
-        "type": f"{ERRORS_PATH}#{problem.code}",
+        "type": f"{root_path}{ERRORS_PATH}#{problem.code}",
         "title": title,
         "status": status,
         "detail": problem.detail,
@@ -151,7 +152,7 @@ def respond(problem: Problem, identity: str, path: str = "") -> Response:
         **problem.members,
     }
     headers = {"Cache-Control": "no-store", **problem.headers}
-    if path.startswith(TOKEN_PATH):
+    if path.removeprefix(root_path).startswith(TOKEN_PATH):
         document |= {"error": _OAUTH_ERRORS.get(problem.code, "invalid_request"), "error_description": problem.detail}
     if "retry_after" in problem.members:
         headers["Retry-After"] = str(problem.members["retry_after"])

@@ -5,8 +5,11 @@ have done what is awaited of it; the server looks at all of them now and then, s
 """
 
 import asyncio
-import logging
+import fcntl
 import math
+import termios
+from array import array
+from contextlib import suppress
 from typing import Any, Final, cast
 
 import httptools
@@ -26,8 +29,6 @@ from marketdata.api.edge import (
     too_slow,
 )
 from marketdata.api.problems import Problem
-
-logger = logging.getLogger(__name__)
 
 _LARGEST_READ: Final = 256 * 1024
 """The most that the event loops hand over at a time."""
@@ -136,13 +137,10 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is there: pass the request on, or refuse it."""
-        self._fault = fault_of_head(
-            self.parser.get_http_version(),
-            self.url,
-            self.headers,
-            self._limits,
-            upgrades=self.parser.should_upgrade(),
-        )
+        version, upgrades = self.parser.get_http_version(), self.parser.should_upgrade()
+        self._fault = fault_of_head(version, self.url, self.headers, self._limits, upgrades=upgrades)
+        if upgrades and self.parser.get_method() == b"CONNECT":
+            self._fault = malformed("There is no way through here.")
         if self._fault is not None:
             raise _Refused
         self._in_head = False
@@ -182,7 +180,6 @@ class Connection(HttpToolsProtocol):
         """Answer with `problem` once what was asked before is answered, and end the connection."""
         self._is_over = True
         self._fault = problem
-        logger.info("refused a request: %s", problem.detail)
         answering = self._answering
         if self._in_message and not self._in_head and answering is not None:  # its body is at fault
             if answering is not self.cycle:
@@ -205,14 +202,14 @@ class Connection(HttpToolsProtocol):
         """
         self._is_over = True
         if problem is not None:
-            self.transport.write(last_answer(problem, self.server_state.default_headers))
+            self.transport.write(last_answer(problem, self.server_state.default_headers, self.root_path))
         self.transport.write_eof()
         self.flow.resume_reading()
         self._due = self._now() + self._limits.linger_s
 
     def look(self, now: float) -> None:
-        """Cut the peer off if it is late with reading or writing; called about twice a second."""
-        unsent = self.transport.get_write_buffer_size()
+        """Cut the peer off if it is late with reading or writing; called every `look_s`."""
+        unsent = _unsent(self.transport)
         if unsent == 0 or unsent <= self._unsent - self._limits.taken_bytes:
             self._unsent, self._taken_at = unsent, now
         elif now - self._taken_at >= self._limits.stalled_s:
@@ -253,3 +250,17 @@ def _abandon(cycle: RequestResponseCycle) -> None:
     """Let the application know that nobody listens any more."""
     cycle.disconnected = True
     cycle.message_event.set()
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """Bytes that the peer has not taken while we wait for it to; 0 while the system takes all that we write.
+
+    What the system holds belongs to it: it lets us write on only when a third of that, often a megabyte, is taken.
+    """
+    waiting = transport.get_write_buffer_size()
+    if waiting == 0:
+        return 0
+    queued = array("i", [0])
+    with suppress(OSError):  # not told for sockets on every system
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+    return waiting + queued[0]

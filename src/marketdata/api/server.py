@@ -37,8 +37,8 @@ _BACKLOG: Final = 2048
 _DATABASE_DEADLINE_S: Final = 2.0
 """How long a request waits for a connection to the database, and then for its answer."""
 
-_LOOK_S: Final = 0.5
-"""How often the connections are looked at."""
+_STEP_S: Final = 0.1
+"""How soon a second Ctrl-C is noticed while draining."""
 
 _OTHER_FILES: Final = 150
 """Open files beside the connections: the database's, the exchanges', the event loop's, modules."""
@@ -152,7 +152,7 @@ class Server(uvicorn.Server):
     async def _keep_looking(self) -> None:
         """Look at all connections for ever, whether their peers are late."""
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(self._edge.limits.look_s)
             now = self._edge.clock.monotonic()
             for connection in self._connections():
                 try:
@@ -170,10 +170,11 @@ class Server(uvicorn.Server):
         self._on_stop()
         for connection in self._connections():
             connection.stop()
-        for _ in range(math.ceil(self._drain_s / _LOOK_S)):
+        steps = math.ceil(self._drain_s / _STEP_S)
+        for _ in range(steps):
             if self.force_exit:
                 break
-            await asyncio.sleep(min(self._drain_s, _LOOK_S))
+            await asyncio.sleep(self._drain_s / steps)
         await super().shutdown(sockets)
 
     @contextmanager

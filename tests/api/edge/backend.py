@@ -43,6 +43,13 @@ class Backend:
     """Requests whose clients left before their end."""
     held: threading.Event = field(default_factory=threading.Event)
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self.seen.clear()
+        self.scopes.clear()
+        self.gone = 0
+        self.held.clear()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scopes.append(scope)
         if scope["path"] != "/early":
@@ -111,8 +118,8 @@ class Heard:
 
     @property
     def statuses(self) -> list[int]:
-        """Of each answer in it; no body of ours looks like one."""
-        return [int(status) for status in re.findall(rb"(?:^|(?<=[^\r\n]))HTTP/1\.1 (\d{3}) ", self.data)]
+        """Of each answer in it; no body here looks like one."""
+        return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", self.data)]
 
     @property
     def head(self) -> bytes:
@@ -125,11 +132,14 @@ class Heard:
         return document
 
 
-def hear(peer: socket.socket) -> Heard:
-    """Read until the other side closes."""
+def hear(peer: socket.socket, answers: int | None = None) -> Heard:
+    """Read until the other side closes, or until there are so many answers."""
     data = bytearray()
     try:
-        while piece := peer.recv(1 << 16):
+        while answers is None or data.count(b"HTTP/1.1 ") < answers:
+            piece = peer.recv(1 << 16)
+            if not piece:
+                break
             data += piece
     except ConnectionResetError:
         return Heard(bytes(data), was_reset=True)

@@ -1,0 +1,155 @@
+"""Peers that are late are cut off, each in its time, and no others; the clock is put forward."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from marketdata.api.edge import Limits
+from tests.api.edge.backend import Front, front, hear, wait_until
+
+GET = b"GET /one HTTP/1.1\r\nHost: here\r\n\r\n"
+LIMITS = Limits(look_s=0.05)
+LONG_S = 0.25
+"""More than twice the time between two looks at the connections."""
+
+
+@pytest.fixture
+def edge() -> Iterator[Front]:
+    with front(LIMITS) as running:
+        yield running
+
+
+def pass_time(edge: Front, seconds: float) -> None:
+    """Put the clock forward and let the server look at its connections."""
+    edge.clock.ahead_s += seconds
+    time.sleep(LONG_S)
+
+
+def is_open(peer: socket.socket) -> bool:
+    """Whether the other side has neither said anything nor closed."""
+    peer.settimeout(0)
+    try:
+        return peer.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    finally:
+        peer.settimeout(20)
+
+
+@pytest.mark.parametrize(
+    "sent, limit_s, statuses",
+    [
+        (b"", LIMITS.head_s, []),
+        (b"\r\n\r\n", LIMITS.head_s, []),
+        (b"GET /one HT", LIMITS.head_s, [408]),
+        (GET[:-2], LIMITS.head_s, [408]),
+        (b"GET /\r\n", LIMITS.head_s, [408]),
+        (b"POST /one HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\n", LIMITS.body_s, [408]),
+        (b"POST /one HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", LIMITS.body_s, [408]),
+        (b"POST /early HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\nabc", LIMITS.body_s, [200]),
+        (GET, LIMITS.idle_s, [200]),
+        (GET + GET[:-2], LIMITS.head_s, [200, 408]),
+    ],
+    ids=["nothing", "empty lines", "half a line", "half a head", "HTTP/0.9", "no body", "half a chunk",
+         "half a body, answered", "silence after an answer", "half a second head"],
+)  # fmt: skip
+def test_a_late_peer_is_cut_off_in_time(edge: Front, sent: bytes, limit_s: float, statuses: list[int]) -> None:
+    with edge.connect() as peer:
+        peer.sendall(sent)
+        wait_until(lambda: edge.connections == 1)
+        time.sleep(0.1)
+        pass_time(edge, limit_s - LONG_S - 1)
+        assert edge.connections == 1
+        pass_time(edge, LONG_S + 1)
+        heard = hear(peer)
+    assert heard.statuses == statuses
+    assert not heard.was_reset
+    edge.wait_for_connections(0)
+    wait_until(lambda: edge.backend.gone == (1 if sent.startswith(b"POST /one") else 0))
+
+
+def test_bytes_that_trickle_do_not_put_the_end_off(edge: Front) -> None:
+    with edge.connect() as peer:
+        for byte in b"GET /o":
+            peer.sendall(bytes([byte]))
+            time.sleep(0.05)
+            edge.clock.ahead_s += LIMITS.head_s / 5
+        assert hear(peer).statuses == [408]
+
+
+def test_an_answer_that_takes_long_is_waited_for(edge: Front) -> None:
+    with edge.connect() as peer:
+        peer.sendall(b"GET /held HTTP/1.1\r\nHost: here\r\n\r\n" + GET)
+        wait_until(lambda: edge.backend.seen)
+        pass_time(edge, 600)
+        edge.backend.held.set()
+        assert hear(peer, 2).statuses == [200, 200]
+
+
+def test_one_who_never_reads_is_cut_off(edge: Front) -> None:
+    with edge.connect(received=4096) as peer:
+        peer.sendall(b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n")
+        wait_until(lambda: edge.backend.seen)
+        time.sleep(LONG_S)
+        pass_time(edge, LIMITS.stalled_s - 3 * LONG_S)
+        assert edge.connections == 1
+        pass_time(edge, 3 * LONG_S)
+        edge.wait_for_connections(0)
+
+
+def test_one_who_leaves_after_its_last_request_without_reading_is_cut_off(edge: Front) -> None:
+    with edge.connect(received=4096) as peer:
+        peer.sendall(b"GET /large HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        wait_until(lambda: edge.backend.seen)
+        time.sleep(LONG_S)
+        pass_time(edge, LIMITS.stalled_s)
+        edge.wait_for_connections(0)
+
+
+def test_one_who_reads_slowly_gets_all(edge: Front) -> None:
+    with edge.connect(received=1 << 16) as peer:
+        peer.sendall(b"GET /large HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        slowly = bytearray()
+        for _ in range(4):
+            while len(slowly) % 200_000 < 100_000:
+                slowly += peer.recv(1 << 14)
+            while len(slowly) % 200_000 >= 100_000:
+                slowly += peer.recv(1 << 14)
+            pass_time(edge, LIMITS.stalled_s - 2 * LONG_S)
+        heard = hear(peer)
+    assert not heard.was_reset
+    assert len(slowly) + len(heard.data) > 30_000_000
+
+
+def test_a_refused_one_who_neither_reads_nor_leaves_is_cut_off(edge: Front) -> None:
+    with edge.connect() as peer:
+        peer.sendall(b"nonsense\r\n\r\n")
+        wait_until(lambda: not is_open(peer) or peer.recv(1, socket.MSG_PEEK))
+        assert edge.connections == 1
+        pass_time(edge, LIMITS.linger_s)
+        edge.wait_for_connections(0)
+
+
+def test_more_connections_than_may_be_are_told_to_come_again() -> None:
+    limits = Limits(connections=3, spare=2, look_s=0.05)
+    with front(limits) as edge:
+        first = [edge.connect() for _ in range(3)]
+        edge.wait_for_connections(3)
+        told = [edge.connect() for _ in range(2)]
+        edge.wait_for_connections(5)
+        silent = edge.connect()
+        assert hear(silent).data == b""
+        for peer in told:
+            heard = hear(peer)
+            assert heard.statuses == [503]
+            assert heard.problem["code"] == "rate-limited"
+            assert b"\r\nretry-after: 1\r\n" in heard.head
+        for peer in first:
+            peer.sendall(GET)
+            assert hear(peer, 1).statuses == [200]
+        for peer in (*first, *told, silent):
+            peer.close()
+        edge.wait_for_connections(0)
+        assert edge.say(GET[:-2] + b"Connection: close\r\n\r\n").statuses == [200]
