@@ -5,12 +5,14 @@ logger in the first place: no token, no client secret, no URL with a password; s
 or a traceback, it is blotted out.
 """
 
-import json
+import io
 import logging
 import re
 import sys
 from datetime import UTC, datetime
 from typing import Final, TextIO, override
+
+import msgspec
 
 FIELDS: Final = ("request_id", "method", "route", "status", "code", "duration_ms", "bytes", "client_id")
 """All that a line may hold beside time, level, logger, message and traceback; whatever else it is given is dropped."""
@@ -25,7 +27,7 @@ _QUIET = ("alembic", "httpx2", "httpcore2", "asyncio")
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line, in ASCII: `time`, `level`, `logger`, `message`, then what the caller added."""
+    """One JSON object per line: `time`, `level`, `logger`, `message`, then what the caller added."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -38,7 +40,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = _clean(self.formatException(record.exc_info))
-        return json.dumps(line, default=str)
+        return msgspec.json.encode(line, enc_hook=str).decode()
 
 
 class PlainLines(logging.Formatter):
@@ -57,6 +59,8 @@ def configure_logs(level: int = logging.INFO, stream: TextIO | None = None) -> N
     Replaces the handlers that there were, so it can be called again.
     """
     stream = sys.stderr if stream is None else stream
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # which JSON is by definition
     handler = logging.StreamHandler(stream)
     handler.setFormatter(PlainLines() if stream.isatty() else JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -76,4 +80,5 @@ def _added(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _clean(text: str) -> str:
-    return _SECRET.sub("…", text)
+    """`text` without secrets, and with every character that UTF-8 does not have escaped."""
+    return _SECRET.sub("…", text).encode(errors="backslashreplace").decode()
