@@ -1,5 +1,6 @@
 """What surrounds every request: its id, a bound on its body, HEAD as GET, and an answer whatever happens."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import Iterable
@@ -9,10 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from marketdata.api.problems import MAX_BODY_BYTES, render, to_problem
+from marketdata.api.problems import MAX_BODY_BYTES, Problem, render, to_problem
 from marketdata.api.record import RequestRecord, begin_record
 from marketdata.core.clock import Clock
 from marketdata.logs import request_id
+
+REQUEST_DEADLINE_S: Final = 30.0
+"""How long an answer may take; all that takes long by itself has a shorter deadline of its own."""
+
+MAX_URL_BYTES: Final = 8 * 1024
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -37,25 +43,46 @@ class Envelope:
         begin_record(scope, record)
         answering = request_id.set(record.request_id)
         started = False
+        deadline = None
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 message["headers"] = [*message["headers"], (b"x-request-id", identity), *record.headers]
+                if record.visit is not None:
+                    message["headers"] += record.visit.headers()
             await send(message)
 
         try:
-            await self._app(scope, _bounded(scope["headers"], receive), send_with_id)
+            _check_url(scope)
+            async with asyncio.timeout(REQUEST_DEADLINE_S) as deadline:
+                await self._app(scope, _bounded(scope["headers"], receive), send_with_id)
         except ClientDisconnect:
             return  # nobody is left to answer
         except Exception as error:
-            problem = to_problem(error, self._clock)
+            problem = _too_late() if deadline is not None and deadline.expired() else to_problem(error, self._clock)
             if started:  # too late for another answer: the server cuts the connection
                 raise
             await render(scope, problem)(scope, receive, send_with_id)
         finally:
             request_id.reset(answering)
+            if record.visit is not None:
+                record.visit.leave()
+
+
+def _too_late() -> Problem:
+    return Problem(
+        "upstream-timeout",
+        f"The answer was not ready after {REQUEST_DEADLINE_S:g} seconds; ask again, or for less at a time.",
+        retry_after=1,
+    )
+
+
+def _check_url(scope: Scope) -> None:
+    """Raises Problem before any work is done for a URL that no good request has."""
+    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
+        raise Problem("invalid-request", f"The URL is longer than {MAX_URL_BYTES} bytes.", max=MAX_URL_BYTES)
 
 
 def _identity(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -52,6 +52,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "method-not-allowed": (405, "This path does not take this method"),
     "unsupported-format": (406, "The format is not supported"),
     "too-large": (413, "The request body is too large"),
+    "rate-limited": (429, "Too many requests"),
     "internal-error": (500, "A defect on our side"),
     "upstream-error": (502, "The exchange answered with an error"),
     "upstream-bad-data": (502, "The exchange's data breaks a rule"),

@@ -5,6 +5,8 @@ from typing import Final
 
 from starlette.types import Scope
 
+from marketdata.api.limits import Visit
+
 _KEY: Final = "marketdata.record"
 
 
@@ -17,6 +19,8 @@ class RequestRecord:
     """In seconds of the monotonic clock."""
     client_id: str | None = None
     """Who asks, once a token or a secret has told."""
+    visit: Visit | None = None
+    """What it takes of the client's limits, once it is known who asks."""
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Go with the answer, whatever it is; names in lower case."""
 

@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MAX_TOKEN_TTL_S: Final = 86_400
+MAX_PER_MINUTE: Final = 1_000_000_000
 
 
 class ApiSettings(BaseSettings):
@@ -20,3 +21,13 @@ class ApiSettings(BaseSettings):
     token_ttl: Annotated[
         int, Field(ge=10, le=MAX_TOKEN_TTL_S, description="How long an access token lives, seconds.")
     ] = 900
+    requests_per_minute: Annotated[
+        int,
+        Field(ge=1, le=MAX_PER_MINUTE, description="Requests of a client in a minute, unless it has its own limit."),
+    ] = 1200
+    candles_per_minute: Annotated[
+        int, Field(ge=1, le=MAX_PER_MINUTE, description="Candles of a client in a minute, unless it has its own limit.")
+    ] = 1_000_000
+    requests_at_once: Annotated[
+        int, Field(ge=1, le=100_000, description="Requests of a client that one process answers at the same time.")
+    ] = 64
