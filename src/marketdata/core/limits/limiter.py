@@ -43,7 +43,8 @@ class Limiter:
         None: it is taken; else the seconds after which there may be as much.
         """
         now = self._clock.monotonic()
-        if now < meter.ends_at and allowance.spend(amount, now):
+        # a share is void as soon as the pool leases again, so that is looked at each time
+        if now < meter.ends_at and not allowance.is_alone and allowance.spend(amount, now):
             if allowance.left <= allowance.low and meter.client_id not in self._flights:
                 self._fly(meter)
             return None
