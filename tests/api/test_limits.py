@@ -17,11 +17,11 @@ from tests.api.conftest import MARKET_NOW_MS, Api, Market, problem
 
 HOUR_MS = 3_600_000
 CANDLES = "/v1/candles/binance_futures/BTC-USDT-PERP/1m"
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("fresh")]
 
 
 @pytest.fixture
-def limited(market: Market, fresh: None) -> Iterator[Market]:
+def limited(market: Market) -> Iterator[Market]:
     """A client with 5 requests and 1000 candles in a minute, of which none are used."""
     before = market.services.limits
     market.services.limits = Limits(OwnRates(market.clock), market.clock, lambda _: (5, 1000), 2)
@@ -81,7 +81,7 @@ async def test_candles_are_reserved_and_what_is_not_served_is_given_back(limited
     assert (document["code"], document["max"], document["retry_after"]) == ("rate-limited", 300, 60)
     assert document["detail"] == "300 candles are left in this minute; a smaller `limit` may fit."
     one_hour = f"start={MARKET_NOW_MS - HOUR_MS}&limit=300"
-    assert len((await limited.candles(f"{CANDLES}?{one_hour}"))["data"]) == 59
+    assert len((await limited.get(f"{CANDLES}?{one_hour}")).json()["data"]) == 59
     latest = await limited.get(f"{CANDLES}/latest")
     assert left(latest) == (1, 240, 60)
 
@@ -120,7 +120,7 @@ async def test_so_many_at_once_and_no_more(limited: Market, monkeypatch: pytest.
     assert limited.services.limits.at_once == {}
 
 
-async def test_the_usual_limits_are_those_of_the_settings(market: Market, fresh: None) -> None:
+async def test_the_usual_limits_are_those_of_the_settings(market: Market) -> None:
     policy = (await market.get("/v1/exchanges")).headers["ratelimit-policy"]
     assert policy == '"requests";q=1200;w=60, "candles";q=1000000;w=60'
 
@@ -133,7 +133,7 @@ async def test_a_url_that_is_too_long_is_refused_before_anything_is_looked_at(ma
     assert (await market.http.get(path + "a" * (MAX_URL_BYTES - len(path)))).status_code == 401
 
 
-async def test_no_answer_takes_for_ever(market: Market, fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_answer_takes_for_ever(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang(*_: object) -> None:
         await asyncio.Event().wait()
 

@@ -68,14 +68,17 @@ class Trial:
                 self.books.is_up = False
                 self.look()
             case _:
-                self.books.is_up = True
-                for process in self.processes:
-                    was_alone = process.is_alone
-                    process.look()
-                    if was_alone:
-                        await process.limiter.tick()
-                for process in self.processes:
-                    process.settle()
+                await self.come_back()
+
+    async def come_back(self) -> None:
+        """All tell what they took, and then they lease."""
+        self.books.is_up = True
+        self.look()
+        for process in self.processes:
+            if process.is_alone:
+                await process.limiter.tick()
+        for process in self.processes:
+            process.settle()
 
     def look(self) -> None:
         for process in self.processes:
