@@ -17,7 +17,7 @@ EXAMPLES := build/examples
 SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format test-clients test-examples test-long budget-test memory-test mutants fuzz-parsers audit compose-test lock clean
+.PHONY: help install demo up test check format test-clients test-examples test-long budget-test memory-test limits-test mutants fuzz-parsers audit compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ budget-test: $(TOOLS) ## twenty times the budget while processes die, and a hund
 
 memory-test: $(TOOLS) ## kill syncers, race them, hand them bad listings, live through a year; an hour and a half
 	@exec $(BIN)/pytest -m long -s -o faulthandler_timeout=0 tests/e2e/memory $(PYTEST_ARGS)
+
+limits-test: $(TOOLS) ## clients' limits over four processes, greedy clients beside a modest one, the database away; half an hour
+	@exec $(BIN)/pytest -m long -s -o faulthandler_timeout=0 tests/e2e/limits $(PYTEST_ARGS)
 
 mutants: $(TOOLS) $(MUTANTS) ## plant faults and list those that the tests miss; an hour, less with MODULES="core/paging syncer/guard"
 	@PYTHONPATH=src:$$(echo .venv-mutants/lib/python*/site-packages) exec $(BIN)/python -m tests.mutants $(MODULES)

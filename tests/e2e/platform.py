@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from marketdata.api.app import create_app
 from marketdata.api.services import Services
-from marketdata.api.settings import ApiSettings
 from marketdata.core import candles
 from marketdata.core.clock import Clock
 from marketdata.core.fetch import Fetcher, open_http
@@ -28,6 +27,7 @@ from marketdata.store.engine import Database
 from marketdata.store.syncs import SyncRun
 from marketdata.syncer.sync import sync_exchange
 from tests.built_in import ADAPTERS
+from tests.unlimited import unlimited
 
 PATIENCE_S = 60.0
 """No deadline of a call or page is shorter here: a machine that is slow is no exchange that is."""
@@ -105,7 +105,7 @@ class Platform:
     async def restart(self) -> None:
         """A new API in the place of the old one, which has only the database to know things from."""
         self.fetchers = make_fetchers(self.upstream, self.clock, self.simulator)
-        self.api.app = create_app(self.database, self.fetchers, self.clock, ApiSettings())
+        self.api.app = create_app(self.database, self.fetchers, self.clock, unlimited())
         self.services = self.api.app.state.services
         await self.services.refresh()
 
@@ -133,7 +133,7 @@ async def running_platform(
         database = Database(database_url)
         opened.push_async_callback(database.dispose)
         fetchers = make_fetchers(upstream, clock, simulator)
-        api = Place(create_app(database, fetchers, clock, ApiSettings()))
+        api = Place(create_app(database, fetchers, clock, unlimited()))
         async with database.transaction() as connection:
             client, _ = await create_client(connection, "tests", ("candles:read", "metadata:read"), clock.now_ms())
         url = await opened.enter_async_context(serving(api))

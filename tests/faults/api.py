@@ -9,7 +9,6 @@ import uvicorn
 
 from marketdata.api.app import create_app
 from marketdata.api.services import Services
-from marketdata.api.settings import ApiSettings
 from marketdata.core.clock import Clock
 from marketdata.core.exchanges import BUILT_IN
 from marketdata.core.fetch import Fetcher, open_http
@@ -18,6 +17,7 @@ from marketdata.store.engine import Database
 from marketdata.store.installation import claim_source
 from tests.api.conftest import SYMBOLS, store_symbols
 from tests.e2e.platform import serving
+from tests.unlimited import unlimited
 
 
 @dataclass
@@ -45,7 +45,7 @@ async def faulty_api(database_url: str, clock: Clock) -> AsyncIterator[FaultyApi
             await claim_source(connection, Source.SIMULATED, clock.now_ms())
         upstream = await opened.enter_async_context(open_http())
         fetchers = {adapter.exchange: Fetcher(adapter(), upstream, clock) for adapter in BUILT_IN}
-        app = create_app(database, fetchers, clock, ApiSettings(token_ttl=3600))
+        app = create_app(database, fetchers, clock, unlimited(token_ttl=3600))
         services: Services = app.state.services
         await services.refresh()
         token = services.tokens.issue("tests", ("candles:read",))

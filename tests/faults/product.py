@@ -22,7 +22,6 @@ from starlette.types import Receive, Scope, Send
 from marketdata.api.app import create_app
 from marketdata.api.server import Server, listen
 from marketdata.api.services import Services
-from marketdata.api.settings import ApiSettings
 from marketdata.core.clock import Clock, SystemClock
 from marketdata.core.exchanges import BUILT_IN, get_adapter
 from marketdata.core.fetch import Fetcher, open_http
@@ -31,6 +30,7 @@ from marketdata.store.clients import create_client
 from marketdata.store.engine import Database
 from marketdata.syncer.guard import GuardRules
 from marketdata.syncer.sync import sync_exchange
+from tests.unlimited import unlimited
 
 _SCOPES = ("metadata:read", "candles:read")
 _TICK_S = 0.002
@@ -66,7 +66,7 @@ class Product:
         self._fetchers = fetchers
         self._clock = clock
         self._database = database
-        self._api = create_app(database, fetchers, clock, ApiSettings(token_ttl=3600))
+        self._api = create_app(database, fetchers, clock, unlimited(token_ttl=3600))
         self.services: Services = self._api.state.services
         self._held_up_s = 0.0
 

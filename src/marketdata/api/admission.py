@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from starlette.types import Scope
 
 from marketdata.api.auth import Caller
+from marketdata.api.limits import Visit
 from marketdata.api.record import record_of
 from marketdata.api.services import Services
 
@@ -12,9 +13,20 @@ from marketdata.api.services import Services
 async def admit(scope: Scope, services: Services, needed: Iterable[str]) -> Caller:
     """Who sent the request, with an access token that covers the scopes `needed`.
 
-    Raises Problem `missing-token`, `invalid-token`, `expired-token` or `insufficient-scope`, and DatabaseUnavailable
-    while nobody can say.
+    One request of what the client may have is taken. Raises Problem `missing-token`, `invalid-token`, `expired-token`,
+    `insufficient-scope` or `rate-limited`, and DatabaseUnavailable while nobody can say.
     """
     caller = services.tokens.authorize(scope["headers"], needed)
-    record_of(scope).client_id = caller.client_id
+    record = record_of(scope)
+    record.client_id = caller.client_id
+    record.visit = visit = Visit(services.limits, caller.client_id)
+    await visit.enter()
     return caller
+
+
+def visit_of(scope: Scope) -> Visit:
+    """What a request that was let in takes of its client's limits."""
+    visit = record_of(scope).visit
+    if visit is None:
+        raise LookupError("nobody was let in")
+    return visit

@@ -20,6 +20,7 @@ from marketdata.api.cors import Cors
 from marketdata.api.delivery import Delivery
 from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
+from marketdata.api.limits import Limits
 from marketdata.api.moments import Moments
 from marketdata.api.openapi import complete
 from marketdata.api.problems import ERRORS_PATH, errors_page, handle
@@ -30,6 +31,7 @@ from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
 from marketdata.core.clock import Clock
 from marketdata.core.fetch import Fetcher
+from marketdata.core.limits import OwnRates, RatePool
 from marketdata.core.models import ExchangeId
 from marketdata.core.settings import SYNC_INTERVAL_S
 from marketdata.store.engine import Database
@@ -61,8 +63,11 @@ def create_app(
     settings: ApiSettings,
     *,
     sync_interval_s: float = SYNC_INTERVAL_S,
+    rates: RatePool | None = None,
 ) -> Application:
     """The API over its collaborators, which the caller opens and closes; `sync_interval_s` is the syncer's.
+
+    `rates`: what counts clients' requests for all processes; None: this process is the only one.
 
     While the server runs it (ASGI lifespan), it follows what is new in the database; without a lifespan, as in a test,
     `app.state.services.refresh()` does so once.
@@ -77,6 +82,12 @@ def create_app(
         tokens=Tokens(clock, settings.token_ttl),
         catalogue=catalogue,
         moments=Moments(database, catalogue, clock),
+        limits=Limits(
+            rates or OwnRates(clock),
+            clock,
+            lambda _: (settings.requests_per_minute, settings.candles_per_minute),
+            settings.requests_at_once,
+        ),
     )
     database.around_transaction = partial(waiting_for, "db")
     app = Application(
@@ -117,13 +128,17 @@ def create_app(
 async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     await services.refresh()
-    following = asyncio.create_task(services.keep_refreshing())
+    following = [
+        asyncio.create_task(services.keep_refreshing()),
+        asyncio.create_task(services.limits.keep(services.database)),
+    ]
     try:
         yield
     finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
+        for one in following:
+            one.cancel()
+            with suppress(asyncio.CancelledError):
+                await one
 
 
 async def _get_errors_page(_: Request) -> HTMLResponse:

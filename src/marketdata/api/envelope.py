@@ -1,5 +1,6 @@
 """What surrounds every request: its id, a bound on its body, HEAD as GET, an answer whatever happens, its log line."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import Iterable
@@ -10,10 +11,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marketdata.api.access_log import log_request
-from marketdata.api.problems import MAX_BODY_BYTES, render, to_problem
+from marketdata.api.problems import MAX_BODY_BYTES, Problem, render, to_problem
 from marketdata.api.record import RequestRecord, recording
 from marketdata.api.security import SECURITY_HEADERS, STRICT_TRANSPORT
 from marketdata.core.clock import Clock
+
+REQUEST_DEADLINE_S: Final = 30.0
+"""How long an answer may take; all that takes long by itself has a shorter deadline of its own."""
 
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _MOST_DIGITS: Final = 9
@@ -51,15 +55,19 @@ class Envelope:
             with recording(scope, record):
                 await self._answer(scope, receive, send_with_headers, record)
         finally:
+            if record.visit is not None:
+                record.visit.leave()
             log_request(scope, method, record)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, record: RequestRecord) -> None:
+        deadline = None
         try:
-            await self._app(scope, _bounded(scope["headers"], receive), send)
+            async with asyncio.timeout(REQUEST_DEADLINE_S) as deadline:
+                await self._app(scope, _bounded(scope["headers"], receive), send)
         except ClientDisconnect:
             return  # nobody is left to answer
         except Exception as error:
-            problem = to_problem(error, self._clock)
+            problem = _too_late() if deadline is not None and deadline.expired() else to_problem(error, self._clock)
             if problem.code == "internal-error":
                 record.defect = error
             if record.status is not None:  # too late for another answer: the server cuts the connection
@@ -75,9 +83,19 @@ def _surroundings(scope: Scope, record: RequestRecord) -> list[tuple[bytes, byte
         (b"server-timing", record.server_timing()),
         *record.headers,
     ]
+    if record.visit is not None:
+        headers += record.visit.headers()
     if scope["scheme"] == "https":
         headers.append(STRICT_TRANSPORT)
     return headers
+
+
+def _too_late() -> Problem:
+    return Problem(
+        "upstream-timeout",
+        f"The answer was not ready after {REQUEST_DEADLINE_S:g} seconds; ask again, or for less at a time.",
+        retry_after=1,
+    )
 
 
 def _identity(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -17,7 +17,7 @@ type Document = dict[str, Any]
 
 _COMPONENTS: Final = "#/components/schemas/"
 _ALWAYS: Final = ("invalid-parameter", "unknown-parameter", "invalid-request", "internal-error")
-_ACCESS: Final = ("missing-token", "invalid-token", "expired-token", "insufficient-scope")
+_ACCESS: Final = ("missing-token", "invalid-token", "expired-token", "insufficient-scope", "rate-limited")
 
 PROBLEM_SCHEMA: Final[Document] = {
     "type": "object",

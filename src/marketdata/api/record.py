@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from starlette.types import Scope
 
+from marketdata.api.limits import Visit
 from marketdata.api.security import API_POLICY
 from marketdata.core.clock import Clock
 
@@ -49,6 +50,8 @@ class RequestRecord:
     """In seconds of the monotonic clock."""
     client_id: str | None = None
     """Who asks, once a token or a secret has told."""
+    visit: Visit | None = None
+    """What it takes of the client's limits, once it is known who asks."""
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Go with the answer, whatever it is; names in lower case."""
     content_policy: bytes = API_POLICY

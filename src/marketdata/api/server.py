@@ -28,6 +28,7 @@ from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.settings import ExchangeSettings
 from marketdata.store.budgets import open_budgets
 from marketdata.store.engine import Database
+from marketdata.store.rates import open_rates
 
 _SHUTDOWN_S: Final = 20
 """How long requests under way may take to end when the service is stopped."""
@@ -64,7 +65,8 @@ async def serve(database_url: str, exchanges: ExchangeSettings, settings: ApiSet
             adapter = get_adapter(exchange)
             budget = ExchangeBudget(exchange, adapter.capabilities.budget, clock, pool=budgets, role="api")
             fetchers[exchange] = Fetcher(adapter, http, clock, exchanges.base_url(exchange), budget=budget)
-        app = create_app(database, fetchers, clock, settings, sync_interval_s=exchanges.sync_interval)
+        rates = await opened.enter_async_context(open_rates(database_url, clock))
+        app = create_app(database, fetchers, clock, settings, sync_interval_s=exchanges.sync_interval, rates=rates)
         services: Services = app.state.services
         server = Server(app, Edge(limits, clock), settings, on_stop=services.stop)
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from marketdata.api.auth import Tokens, make_key
 from marketdata.api.catalogue import Catalogue
+from marketdata.api.limits import Limits
 from marketdata.api.moments import Moments
 from marketdata.api.problems import Problem
 from marketdata.api.settings import ApiSettings
@@ -60,6 +61,7 @@ class Services:
     tokens: Tokens
     catalogue: Catalogue
     moments: Moments
+    limits: Limits
     database_is_up: bool = field(default=False)
     """Whether the last look into the database succeeded."""
     is_stopping: bool = field(default=False)

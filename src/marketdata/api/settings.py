@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MAX_TOKEN_TTL_S: Final = 86_400
+MAX_PER_MINUTE: Final = 1_000_000_000
 
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _ORIGIN: Final = re.compile(
@@ -53,6 +54,16 @@ class ApiSettings(BaseSettings):
         ),
     ] = 0
     database_pool: Annotated[int, Field(ge=2, le=100, description="The most connections to the database.")] = 10
+    requests_per_minute: Annotated[
+        int,
+        Field(ge=1, le=MAX_PER_MINUTE, description="Requests of a client in a minute, unless it has its own limit."),
+    ] = 1200
+    candles_per_minute: Annotated[
+        int, Field(ge=1, le=MAX_PER_MINUTE, description="Candles of a client in a minute, unless it has its own limit.")
+    ] = 1_000_000
+    requests_at_once: Annotated[
+        int, Field(ge=1, le=100_000, description="Requests of a client that one process answers at the same time.")
+    ] = 64
 
     @field_validator("cors_origins", mode="before")
     @classmethod

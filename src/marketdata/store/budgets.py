@@ -30,7 +30,7 @@ from marketdata.store.bookings import (
     tell,
 )
 from marketdata.store.engine import Database
-from marketdata.store.listen import Listener, listen
+from marketdata.store.listen import Listener, Presence, listen
 from marketdata.store.unwritten import Unwritten
 
 logger = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class SharedBudgets:
             began = self._clock.monotonic()
             try:
                 async with listen(
-                    url, _CHANNEL, connect_s=_CONNECT_S, deadline_s=_DEADLINE_S, is_counted=True
+                    url, _CHANNEL, connect_s=_CONNECT_S, deadline_s=_DEADLINE_S, presence=Presence.BUDGETS
                 ) as listener:
                     while True:
                         await self._look(listener)
@@ -165,7 +165,7 @@ class SharedBudgets:
 
     async def _look(self, listener: Listener) -> None:
         """Raises DatabaseUnavailable."""
-        self._present.append(await listener.count())
+        self._present.append(await listener.count(Presence.BUDGETS))
         for exchange, unwritten in list(self._unwritten.items()):
             if unwritten.is_due(self._clock.monotonic()):
                 await self._write(exchange)

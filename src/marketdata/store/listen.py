@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from enum import IntEnum
 from typing import LiteralString
 
 import psycopg
@@ -11,12 +12,21 @@ from marketdata.core.errors import DatabaseUnavailable
 from marketdata.store.engine import hang_up
 
 _PRESENCE_LOCK = 0x48455245
-"""First half of the advisory lock that each listener shares with all others; the second is 0."""
+"""First half of the advisory lock that each listener shares with all others of its kind; the second is the kind."""
 
 _LISTENERS = """
     SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-    WHERE datname = current_database() AND locktype = 'advisory' AND classid = %s AND objid = 0 AND granted
+    WHERE datname = current_database() AND locktype = 'advisory' AND classid = %s AND objid = %s AND granted
 """
+
+
+class Presence(IntEnum):
+    """As what a listener is counted."""
+
+    BUDGETS = 0
+    """Whoever asks exchanges: the API and the syncer."""
+    LIMITS = 1
+    """Whoever serves clients: the API alone."""
 
 
 class Listener:
@@ -35,9 +45,9 @@ class Listener:
         except psycopg.Error as error:
             raise _away(error) from error
 
-    async def count(self) -> int:
-        """How many are counted, this one included. Raises DatabaseUnavailable when the answer does not come in time."""
-        row = await (await self.ask(_LISTENERS, _PRESENCE_LOCK)).fetchone()
+    async def count(self, presence: Presence) -> int:
+        """How many are counted as that, this one included. Raises DatabaseUnavailable when no answer comes in time."""
+        row = await (await self.ask(_LISTENERS, _PRESENCE_LOCK, int(presence))).fetchone()
         return 1 if row is None else max(1, int(row[0]))
 
     async def ask(self, query: LiteralString, *values: object) -> psycopg.AsyncCursor:
@@ -53,9 +63,14 @@ class Listener:
 
 @asynccontextmanager
 async def listen(
-    url: str, channel: LiteralString, *, connect_s: float, deadline_s: float, is_counted: bool = False
+    url: str,
+    channel: LiteralString | None,
+    *,
+    connect_s: float,
+    deadline_s: float,
+    presence: Presence | None = None,
 ) -> AsyncIterator[Listener]:
-    """A listener on `channel`, which is among those that are counted if `is_counted`.
+    """A listener on `channel` (None: it only learns of its connection's end), counted as `presence`.
 
     `connect_s`: the most that connecting may take. Raises DatabaseUnavailable.
     """
@@ -69,9 +84,10 @@ async def listen(
         raise _away(error) from error
     try:
         listener = Listener(connection, deadline_s)
-        if is_counted:
-            await listener.ask("SELECT pg_advisory_lock_shared(%s, 0)", _PRESENCE_LOCK)
-        await listener.ask(f"LISTEN {channel}")
+        if presence is not None:
+            await listener.ask("SELECT pg_advisory_lock_shared(%s, %s)", _PRESENCE_LOCK, int(presence))
+        if channel is not None:
+            await listener.ask(f"LISTEN {channel}")
         yield listener
     finally:
         hang_up(connection)  # a server that hangs must not be waited for

@@ -18,6 +18,7 @@ from typing import Any
 from marketdata.store.clients import create_client
 from marketdata.store.engine import Database
 from tests.cli.command import MARKETDATA, environment
+from tests.unlimited import UNLIMITED
 
 PROJECT = Path(__file__).parents[3]
 EXCHANGES = ("binance_futures", "hyperliquid", "coinbase")
@@ -231,6 +232,7 @@ class Installation:
 async def running_installation(database_url: str, fakes: FakeExchanges) -> AsyncIterator[Installation]:
     """All processes up and synced; nothing of them is left after the block."""
     settings = {"database_url": database_url, **fakes.settings(), "sync_interval": "1", "token_ttl": "86400"}
+    settings |= UNLIMITED
     ports = [free_port() for _ in range(2)]
     apis = [Service(("api",), {**settings, "port": str(port)}, port) for port in ports]
     syncer = Service(("syncer",), settings)

@@ -11,7 +11,6 @@ import uvicorn
 
 from marketdata.api.app import create_app
 from marketdata.api.services import Services
-from marketdata.api.settings import ApiSettings
 from marketdata.core.clock import Clock, SystemClock
 from marketdata.core.exchanges.coinbase import Coinbase
 from marketdata.core.fetch import Fetcher, open_http
@@ -23,6 +22,7 @@ from marketdata.syncer.sync import sync_exchange
 from tests.e2e.platform import serving
 from tests.fake_exchange import FakeExchange, fake_exchange
 from tests.syncer.products import product, products
+from tests.unlimited import unlimited
 
 EXCHANGES = ("coinbase", "hyperliquid", "binance_futures")
 
@@ -95,7 +95,7 @@ async def changing_world(url: str, exchanges: int, constant: int) -> AsyncIterat
             fetcher = Fetcher(adapter_of(name), upstream, clock, exchange.url)
             made.append(Changing(fetcher, exchange, database, clock, constant))
             assert (await made[-1].next()).outcome == "succeeded"
-        app = create_app(database, {one.fetcher.adapter.exchange: one.fetcher for one in made}, clock, ApiSettings())
+        app = create_app(database, {one.fetcher.adapter.exchange: one.fetcher for one in made}, clock, unlimited())
         async with database.transaction() as connection:
             client, _ = await create_client(connection, "tests", ("metadata:read",), clock.now_ms())
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on")

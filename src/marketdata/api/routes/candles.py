@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from marketdata.api.admission import admit
+from marketdata.api.admission import admit, visit_of
 from marketdata.api.answers import NUMBERS, ORDERS, TIME_FORMATS, Origin, Page
 from marketdata.api.caching import candle_caching
 from marketdata.api.cursor import bad_cursor, seal, unseal
@@ -111,6 +111,8 @@ def _form(request: Request, values: Mapping[str, str]) -> Form:
 
 
 async def _answer(services: Services, request: Request, symbol: Symbol, asked: Asked, bound_to: str) -> Response:
+    visit = visit_of(request.scope)
+    await visit.reserve_candles(asked.range.limit)
     fetcher = services.fetcher(symbol)
     instruments = services.catalogue.of(symbol.exchange)  # while the symbol is of this snapshot
     with waiting_for("upstream"):
@@ -119,6 +121,7 @@ async def _answer(services: Services, request: Request, symbol: Symbol, asked: A
             found = CandlePage([], complete=False, next=None, gaps=[], warnings=[_REPLACED])
         else:
             found = await get_candles(fetcher, asked.range)
+    visit.serve_candles(len(found.candles))
     following = None
     headers = candle_caching(fetcher.adapter.capabilities, asked.range, found, services.clock.now_ms())
     if found.next is not None:
