@@ -16,7 +16,7 @@ EXAMPLES := build/examples
 SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format test-clients test-examples test-long budget-test memory-test mutants fuzz-parsers compose-test lock clean
+.PHONY: help install demo up test check format openapi test-clients test-examples test-long budget-test memory-test mutants fuzz-parsers compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ format: $(TOOLS) ## mend what can be mended without thinking
 	$(BIN)/isort --quiet $(SOURCES)
 	$(BIN)/black --quiet $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+
+openapi: $(TOOLS) ## write docs/openapi.json and its examples anew, from what the product answers
+	@exec $(BIN)/pytest -q -n 0 --renew tests/api/contract $(PYTEST_ARGS)
 
 test-clients: $(TOOLS) $(CLIENTS) ## compare our API with ccxt and the exchanges' own clients, all on the simulator
 	@exec $(BIN)/pytest -m clients tests/clients $(PYTEST_ARGS)

@@ -9,8 +9,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import HTMLResponse
 
 from marketdata import __version__
 from marketdata.api.auth import Tokens
@@ -18,8 +16,8 @@ from marketdata.api.catalogue import Catalogue
 from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
 from marketdata.api.moments import Moments
-from marketdata.api.openapi import complete
-from marketdata.api.problems import ERRORS_PATH, errors_page, handle
+from marketdata.api.openapi_document import complete
+from marketdata.api.problems import handle
 from marketdata.api.routes import coverage, events, exchanges, health, history, operations, symbols, token
 from marketdata.api.routes.candles import DEFAULT_LIMIT, MAX_LIMIT, candle_routes
 from marketdata.api.services import Services
@@ -98,7 +96,6 @@ def create_app(
     # `…/history` before any symbol
     for module in (token, exchanges, history, symbols, coverage, events, operations, health):
         app.include_router(module.router)
-    app.add_route(ERRORS_PATH, _get_errors_page, include_in_schema=False)
     add_docs(app)
     return app
 
@@ -106,6 +103,7 @@ def create_app(
 @asynccontextmanager
 async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
+    app.openapi()  # takes half a second, in which nobody waits yet
     await services.refresh()
     following = asyncio.create_task(services.keep_refreshing())
     try:
@@ -114,7 +112,3 @@ async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
-
-
-async def _get_errors_page(_: Request) -> HTMLResponse:
-    return HTMLResponse(errors_page())

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from marketdata.api.paths import near_paths
 from marketdata.core.clock import Clock
 from marketdata.core.errors import (
     DatabaseUnavailable,
@@ -52,6 +53,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "method-not-allowed": (405, "This path does not take this method"),
     "unsupported-format": (406, "The format is not supported"),
     "too-large": (413, "The request body is too large"),
+    "rate-limited": (429, "Too many requests"),
     "internal-error": (500, "A defect on our side"),
     "upstream-error": (502, "The exchange answered with an error"),
     "upstream-bad-data": (502, "The exchange's data breaks a rule"),
@@ -137,11 +139,16 @@ def render(scope: Scope, problem: Problem) -> Response:
     }
     headers = dict(problem.headers)
     if scope["path"].startswith(TOKEN_PATH):
-        document |= {"error": _OAUTH_ERRORS.get(problem.code, "invalid_request"), "error_description": problem.detail}
+        document |= oauth_members(problem.code, problem.detail)
         headers["Cache-Control"] = "no-store"
     if "retry_after" in problem.members:
         headers["Retry-After"] = str(problem.members["retry_after"])
     return Response(msgspec.json.encode(document), status, headers, MEDIA_TYPE)
+
+
+def oauth_members(code: str, detail: str) -> dict[str, str]:
+    """What errors of the token endpoints carry besides (RFC 6749, section 5.2)."""
+    return {"error": _OAUTH_ERRORS.get(code, "invalid_request"), "error_description": detail}
 
 
 def _from_error(error: MarketDataError, clock: Clock) -> Problem | None:
@@ -199,6 +206,9 @@ def _from_validation(error: RequestValidationError) -> Problem:
             return Problem("invalid-parameter", f"`{name}` is required.", parameter=name)
         case "string_too_short":
             return Problem("invalid-parameter", f"`{name}` is empty.", parameter=name)
+        case "string_too_long":
+            most = first["ctx"]["max_length"]
+            return Problem("invalid-parameter", f"`{name}` has at most {most} characters.", parameter=name, max=most)
         case "enum" | "literal_error":
             supported = [word.strip("'") for word in str(first["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
             return Problem(
@@ -208,7 +218,7 @@ def _from_validation(error: RequestValidationError) -> Problem:
                 supported=supported,
             )
         case _:
-            return Problem("invalid-parameter", f"`{name}` is not valid: {first['msg']}.", parameter=name)
+            return Problem("invalid-parameter", f"`{name}` is not what `/docs` says it may be.", parameter=name)
 
 
 def to_problem(error: Exception, clock: Clock) -> Problem:
@@ -233,17 +243,8 @@ def to_problem(error: Exception, clock: Clock) -> Problem:
 
 async def handle(request: Request, error: Exception) -> Response:
     """The exception handler of the application."""
-    return render(request.scope, to_problem(error, request.app.state.services.clock))
-
-
-def errors_page() -> str:
-    """What each `type` points to: every code of an error or a warning with its meaning, as a page."""
-    errors = "".join(
-        f'<dt id="{code}"><code>{code}</code> ({status})</dt><dd>{title}.</dd>'
-        for code, (status, title) in PROBLEMS.items()
-    )
-    warnings = "".join(f'<dt id="{code}"><code>{code}</code></dt><dd>{title}.</dd>' for code, title in WARNINGS.items())
-    return (
-        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Errors and warnings</title>"
-        f"<h1>Errors</h1><dl>{errors}</dl><h1>Warnings</h1><dl>{warnings}</dl></html>"
-    )
+    problem = to_problem(error, request.app.state.services.clock)
+    if isinstance(error, HTTPException) and problem.code == "not-found":
+        near = near_paths(request.scope["path"], request.app.openapi()["paths"])
+        problem.members.update({"did_you_mean": near} if near else {})
+    return render(request.scope, problem)
