@@ -5,18 +5,21 @@ PYTEST_ARGS ?=
 LOCK_ARGS ?=
 MODULES ?=
 SECONDS := 60
+CASES := 700
+SEEDS :=
 
 BIN := .venv/bin
 PRODUCT := .venv/.product
 TOOLS := .venv/.tools
 CLIENTS := .venv-clients/.clients
 FUZZ := .venv-fuzz/.fuzz
+API_FUZZ := .venv-api-fuzz/.api-fuzz
 MUTANTS := .venv-mutants/.mutants
 EXAMPLES := build/examples
 SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format openapi test-clients test-examples test-long budget-test memory-test mutants fuzz-parsers compose-test lock clean
+.PHONY: help install demo up test check format openapi test-clients test-examples test-long budget-test memory-test mutants fuzz fuzz-parsers compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +70,9 @@ memory-test: $(TOOLS) ## kill syncers, race them, hand them bad listings, live t
 mutants: $(TOOLS) $(MUTANTS) ## plant faults and list those that the tests miss; an hour, less with MODULES="core/paging syncer/guard"
 	@PYTHONPATH=src:$$(echo .venv-mutants/lib/python*/site-packages) exec $(BIN)/python -m tests.mutants $(MODULES)
 
+fuzz: $(TOOLS) $(API_FUZZ) ## ask the running API 50,000 things that its OpenAPI document allows or not; less with CASES=100 SEEDS=1
+	@exec $(BIN)/python -m tests.fuzz.front_door.run .venv-api-fuzz/bin/schemathesis $(CASES) $(SEEDS)
+
 fuzz-parsers: $(TOOLS) $(FUZZ) ## feed the readers of exchanges' answers with damaged ones, each for SECONDS=60; on Linux
 	@PYTHONPATH=src:$$(echo .venv-fuzz/lib/python*/site-packages) exec $(BIN)/python -m tests.fuzz.run $(SECONDS)
 
@@ -78,7 +84,7 @@ lock: ## choose the newest versions that fit and write requirements/*.txt anew
 	@scripts/lock "$${PYTHON:-$$(scripts/find-python)}" --upgrade $(LOCK_ARGS)
 
 clean: ## remove what make made; data directories stay
-	rm -rf .venv .venv-clients .venv-mutants .venv-fuzz .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .venv-mutants .venv-fuzz .venv-api-fuzz .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 $(PRODUCT): requirements/all.txt requirements/build.txt pyproject.toml scripts/install
@@ -99,6 +105,11 @@ $(CLIENTS): requirements/clients.txt | $(PRODUCT)
 $(FUZZ): requirements/fuzz.txt | $(PRODUCT)
 	@echo "Setting up .venv-fuzz (a minute, once)"
 	@VENV=.venv-fuzz scripts/install $(BIN)/python fuzz
+	@touch $@
+
+$(API_FUZZ): requirements/api-fuzz.txt | $(PRODUCT)
+	@echo "Setting up .venv-api-fuzz (a minute, once)"
+	@VENV=.venv-api-fuzz scripts/install $(BIN)/python api-fuzz
 	@touch $@
 
 $(MUTANTS): requirements/mutants.txt | $(PRODUCT)
