@@ -1,6 +1,6 @@
 """Fuzz the running API with schemathesis, which `make fuzz` installs in an environment of its own.
 
-Every phase and check, over a real socket; the same seeds each time and one that is new. Ends with status 1 when there is
+Every phase and check, over a real socket; the same seeds each time and a new one. Ends with status 1 when there is
 a finding, an operation was asked too little, or too few of the good requests were answered well.
 
 usage: python -m tests.fuzz.front_door.run SCHEMATHESIS CASES [SEED …]     (CASES of each operation for each seed)

@@ -1,7 +1,7 @@
 """The system that is fuzzed: the API's own server on a socket, a real PostgreSQL, simulated exchanges.
 
-Only what we let ourselves ask of an exchange is changed: it has no bound, for a refusal for thrift would hide all that is
-behind it. Tells on its first line of output where it is and who may ask, and serves until it is stopped.
+Only what we let ourselves ask of an exchange is changed: it has no bound, for a refusal for thrift would hide all that
+is behind it. Tells on its first line of output where it is and who may ask, and serves until it is stopped.
 
 usage: python -m tests.fuzz.front_door.served FOLDER
 """
