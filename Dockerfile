@@ -14,6 +14,7 @@ COPY requirements/build.txt requirements/
 RUN --mount=type=cache,target=/var/cache/pip PIP_CACHE_DIR=/var/cache/pip \
     pip install --quiet --root-user-action=ignore --require-hashes --no-deps --only-binary :all: -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY docs/errors.md docs/
 COPY migrations migrations
 COPY src src
 RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels .

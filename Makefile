@@ -5,19 +5,22 @@ PYTEST_ARGS ?=
 LOCK_ARGS ?=
 MODULES ?=
 SECONDS := 60
+CASES := 700
+SEEDS :=
 
 BIN := .venv/bin
 PRODUCT := .venv/.product
 TOOLS := .venv/.tools
 CLIENTS := .venv-clients/.clients
 FUZZ := .venv-fuzz/.fuzz
+API_FUZZ := .venv-api-fuzz/.api-fuzz
 MUTANTS := .venv-mutants/.mutants
 SUPPLY := .venv-supply/.supply
 EXAMPLES := build/examples
 SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format test-clients test-examples test-long budget-test memory-test limits-test mutants fuzz-parsers audit compose-test lock clean
+.PHONY: help install demo up test check format openapi test-clients test-examples test-long budget-test memory-test limits-test mutants fuzz fuzz-parsers audit compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +48,9 @@ format: $(TOOLS) ## mend what can be mended without thinking
 	$(BIN)/black --quiet $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+openapi: $(TOOLS) ## write docs/openapi.json and its examples anew, from what the product answers
+	@exec $(BIN)/pytest -q -n 0 --renew tests/api/contract $(PYTEST_ARGS)
+
 test-clients: $(TOOLS) $(CLIENTS) ## compare our API with ccxt and the exchanges' own clients, all on the simulator
 	@exec $(BIN)/pytest -m clients tests/clients $(PYTEST_ARGS)
 
@@ -68,6 +74,9 @@ limits-test: $(TOOLS) ## clients' limits over four processes, greedy clients bes
 mutants: $(TOOLS) $(MUTANTS) ## plant faults and list those that the tests miss; an hour, less with MODULES="core/paging syncer/guard"
 	@PYTHONPATH=src:$$(echo .venv-mutants/lib/python*/site-packages) exec $(BIN)/python -m tests.mutants $(MODULES)
 
+fuzz: $(TOOLS) $(API_FUZZ) ## ask the running API 50,000 things that its OpenAPI document allows or not; less with CASES=100 SEEDS=1
+	@exec $(BIN)/python -m tests.fuzz.front_door.run .venv-api-fuzz/bin/schemathesis $(CASES) $(SEEDS)
+
 fuzz-parsers: $(TOOLS) $(FUZZ) ## feed the readers of exchanges' answers with damaged ones, each for SECONDS=60; on Linux
 	@PYTHONPATH=src:$$(echo .venv-fuzz/lib/python*/site-packages) exec $(BIN)/python -m tests.fuzz.run $(SECONDS)
 
@@ -83,7 +92,7 @@ lock: ## choose the newest versions that fit and write requirements/*.txt anew
 	@scripts/lock "$${PYTHON:-$$(scripts/find-python)}" --upgrade $(LOCK_ARGS)
 
 clean: ## remove what make made; data directories stay
-	rm -rf .venv .venv-clients .venv-mutants .venv-fuzz .venv-supply .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-clients .venv-mutants .venv-fuzz .venv-api-fuzz .venv-supply .venv-lock build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 $(PRODUCT): requirements/all.txt requirements/build.txt pyproject.toml scripts/install
@@ -104,6 +113,11 @@ $(CLIENTS): requirements/clients.txt | $(PRODUCT)
 $(FUZZ): requirements/fuzz.txt | $(PRODUCT)
 	@echo "Setting up .venv-fuzz (a minute, once)"
 	@VENV=.venv-fuzz scripts/install $(BIN)/python fuzz
+	@touch $@
+
+$(API_FUZZ): requirements/api-fuzz.txt | $(PRODUCT)
+	@echo "Setting up .venv-api-fuzz (a minute, once)"
+	@VENV=.venv-api-fuzz scripts/install $(BIN)/python api-fuzz
 	@touch $@
 
 $(MUTANTS): requirements/mutants.txt | $(PRODUCT)

@@ -25,6 +25,17 @@ if os.environ.get("CI"):
     settings.load_profile("repeatable")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--renew`: write the contract's files anew instead of only comparing with them."""
+    parser.addoption("--renew", action="store_true", help="write the examples and docs/openapi.json anew")
+
+
+@pytest.fixture
+def renew(request: pytest.FixtureRequest) -> bool:
+    """Whether files that are compared with are written anew."""
+    return bool(request.config.getoption("--renew"))
+
+
 @dataclass(frozen=True)
 class Postgres:
     """A server with a migrated template database."""

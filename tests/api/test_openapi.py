@@ -20,6 +20,29 @@ from tests.api.conftest import Api
 PUBLIC = {"/v1/token", "/.well-known/jwks.json", "/health/live", "/health/ready"}
 
 
+OPERATIONS = {
+    "createToken": "POST /v1/token",
+    "getKeys": "GET /.well-known/jwks.json",
+    "listExchanges": "GET /v1/exchanges",
+    "getExchange": "GET /v1/exchanges/{exchange}",
+    "listIntervals": "GET /v1/intervals",
+    "listSymbols": "GET /v1/symbols",
+    "getSymbol": "GET /v1/symbols/{exchange}/{symbol}",
+    "listSymbolVersions": "GET /v1/symbols/{exchange}/{symbol}/history",
+    "resolve": "GET /v1/resolve",
+    "listEvents": "GET /v1/events",
+    "getCoverage": "GET /v1/coverage/{exchange}/{symbol}/{interval}",
+    "listSyncs": "GET /v1/syncs",
+    "getSync": "GET /v1/syncs/{run}",
+    "getStatus": "GET /v1/status",
+    "getLiveness": "GET /health/live",
+    "getReadiness": "GET /health/ready",
+    "listCandles": "GET /v1/candles/{exchange}/{symbol}/{interval}",
+    "getLatestCandle": "GET /v1/candles/{exchange}/{symbol}/{interval}/latest",
+}
+"""What each operation is called in generated clients."""
+
+
 @pytest.fixture
 async def document(api: Api) -> dict[str, Any]:
     answer = await api.http.get("/openapi.json")
@@ -46,41 +69,72 @@ def references(node: object) -> Iterator[str]:
             yield from references(value)
 
 
-def test_every_path_of_the_contract_is_there(document: dict[str, Any]) -> None:
-    assert set(document["paths"]) == PUBLIC | {
-        "/v1/exchanges",
-        "/v1/exchanges/{exchange}",
-        "/v1/symbols",
-        "/v1/symbols/{exchange}/{symbol}",
-        "/v1/symbols/{exchange}/{symbol}/history",
-        "/v1/events",
-        "/v1/intervals",
-        "/v1/resolve",
-        "/v1/candles/{exchange}/{symbol}/{interval}",
-        "/v1/candles/{exchange}/{symbol}/{interval}/latest",
-        "/v1/coverage/{exchange}/{symbol}/{interval}",
-        "/v1/syncs",
-        "/v1/syncs/{run}",
-        "/v1/status",
+def test_operations_keep_their_names(document: dict[str, Any]) -> None:
+    named = {
+        operation["operationId"]: f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
     }
+    assert named == OPERATIONS, "clients are generated from these names"
 
 
 def test_every_operation_is_described(document: dict[str, Any]) -> None:
-    found = list(operations(document))
-    identities = [operation["operationId"] for _, operation in found]
-    assert len(set(identities)) == len(identities)
-    for path, operation in found:
+    tags = {tag["name"] for tag in document["tags"] if tag["description"]}
+    for path, operation in operations(document):
         assert operation["summary"], path
         assert operation["description"], path
+        assert set(operation["tags"]) <= tags, path
+
+
+def test_every_parameter_is_described_with_an_example(document: dict[str, Any]) -> None:
+    for path, operation in operations(document):
+        for parameter in operation["parameters"]:
+            place, schema = (path, parameter["name"]), parameter["schema"]
+            assert parameter["description"], place
+            assert {"type": "null"} not in schema.get("anyOf", ()), place
+            shown = "example" in parameter if parameter["required"] else {"examples", "default", "$ref"} & set(schema)
+            assert shown or parameter["name"] == "cursor", place
+
+
+def test_every_answer_has_its_examples(document: dict[str, Any]) -> None:
+    for path, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if status < "3":
+                assert answer["content"], path
+                for media_type, content in answer["content"].items():
+                    assert all("value" in example for example in content["examples"].values()), (path, media_type)
+
+
+def test_every_error_is_told_with_its_example_and_cure(document: dict[str, Any]) -> None:
+    always = {"invalid-parameter", "unknown-parameter", "invalid-request", "rate-limited", "internal-error"}
+    for path, operation in operations(document):
+        told = set()
         assert "422" not in operation["responses"]
-        problems = [answer for status, answer in operation["responses"].items() if status >= "4"]
-        assert problems
-        for answer in problems:
-            assert answer["content"] == {
-                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-            }
-        for parameter in operation.get("parameters", []):
-            assert parameter["in"] == "path" or parameter["description"], (path, parameter["name"])
+        for status, answer in operation["responses"].items():
+            if status < "4":
+                continue
+            (media_type,) = answer["content"]
+            content = answer["content"][media_type]
+            assert media_type == "application/problem+json"
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+            for code, reference in content["examples"].items():
+                example = document["components"]["examples"][reference["$ref"].rpartition("/")[2]]
+                assert f"`{code}`" in answer["description"], path
+                assert (example["value"]["code"], example["value"]["status"]) == (code, int(status)), path
+                assert ("error" in example["value"]) == path.startswith("/v1/token"), path
+                assert len(example["description"]) > 40, code
+                told.add(code)
+        assert told >= always, path
+        assert ("expired-token" in told) == ("database-unavailable" in told and "security" in operation), path
+
+
+def test_every_answer_has_its_headers(document: dict[str, Any]) -> None:
+    for path, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            expected = {"X-Request-ID"}
+            expected |= {"WWW-Authenticate"} if status in {"401", "403"} else set()
+            expected |= {"Retry-After"} if status in {"429", "503", "504"} else set()
+            assert set(answer["headers"]) >= expected, (path, status)
 
 
 def test_every_operation_says_what_it_takes_to_be_asked(document: dict[str, Any]) -> None:
@@ -117,14 +171,20 @@ def test_the_formats_of_candles(document: dict[str, Any]) -> None:
     answer = document["paths"]["/v1/candles/{exchange}/{symbol}/{interval}"]["get"]["responses"]["200"]
     offered = {one.partition(";")[0] for one in CONTENT_TYPES.values()}
     assert set(answer["content"]) == offered
-    header, *rows = csv.reader(io.StringIO(answer["content"]["text/csv"]["example"], newline=""), strict=True)
+    text = answer["content"]["text/csv"]["examples"]["csv"]["value"]
+    header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     assert tuple(header) == COLUMNS
     assert {len(row) for row in rows} == {len(COLUMNS)}
-    assert tuple(json.loads(answer["content"]["application/x-ndjson"]["example"])) == COLUMNS
+    lines = answer["content"]["application/x-ndjson"]["examples"]["ndjson"]["value"].splitlines()
+    assert {tuple(json.loads(line)) for line in lines} == {COLUMNS}
     page = Page(0, 1, "asc", complete=True, next=None)
     gaps = [GapReport(0, 1, 1, "missing")]
     meta = Meta("coinbase", "BTC-USD", "BTC-USD", "1h", "BTC", gaps, Origin(Source.LIVE, "GET /products"))
-    assert set(answer["headers"]) == {"Link", *line_headers(page, meta, [WarningReport("code", "detail")])}
+    assert set(answer["headers"]) == {
+        "Link",
+        "X-Request-ID",
+        *line_headers(page, meta, [WarningReport("code", "detail")]),
+    }
 
 
 async def test_the_headers_of_metadata_are_those_that_are_sent(api: Api, document: dict[str, Any]) -> None:
@@ -140,12 +200,16 @@ async def test_the_headers_of_metadata_are_those_that_are_sent(api: Api, documen
         assert all(name.lower() in sent for name in described if name != "Link"), path
 
 
-async def test_the_docs_page_needs_nothing_from_elsewhere(api: Api) -> None:
-    page = await api.http.get("/docs")
+@pytest.mark.parametrize(
+    "path,words", [("/docs", 'data-document="/openapi.json"'), ("/docs/errors", "GET /v1/resolve")]
+)
+async def test_the_docs_pages_need_nothing_from_elsewhere(api: Api, path: str, words: str) -> None:
+    page = await api.http.get(path)
     assert page.headers["content-type"].startswith("text/html")
-    assets = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(assets) == 3
+    assert words in page.text
+    assert not re.search(r"<script(?![^>]* src=)|<style| style=| on\w+=", page.text), "nothing runs that is inside"
+    assets = re.findall(r'(?:src|href)="(/docs/assets/[^"]+)"', page.text)
+    loaded = re.findall(r'<(?:script|link)[^>]+(?:src|href)="([^"]+)"', page.text)
+    assert sorted(loaded) == sorted(assets) != []
     for asset in assets:
-        assert asset.startswith("/docs/assets/")
         assert (await api.http.get(asset)).status_code == 200
-    assert "/openapi.json" in page.text

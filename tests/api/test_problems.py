@@ -6,6 +6,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from marketdata.api.cures import read_cures
 from marketdata.api.problems import PROBLEMS, WARNINGS, Problem, to_problem
 from marketdata.core import errors
 from marketdata.core.candles import CandleWarning
@@ -32,7 +33,16 @@ def test_every_warning_is_documented() -> None:
 async def test_the_page_that_type_points_to_has_every_code(api: Api) -> None:
     page = await api.http.get("/docs/errors")
     assert page.status_code == 200
-    assert re.findall(r'id="([a-z-]+)"', page.text) == [*PROBLEMS, *WARNINGS]
+    texts = re.findall(r'<h3 id="([a-z-]+)"><code>.*?</h3>\n<p>(.+?)</p>', page.text, re.DOTALL)
+    assert sorted(code for code, _ in texts) == sorted([*PROBLEMS, *WARNINGS])
+    assert ".md" not in page.text, "only this page is served"
+
+
+def test_every_code_has_its_cure() -> None:
+    cures = read_cures()
+    assert set(cures) == {*PROBLEMS, *WARNINGS}
+    assert all(len(text) > 40 for text in cures.values())
+    assert "](" not in cures["unsupported-format"]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +94,13 @@ async def test_what_the_framework_refuses(api: Api) -> None:
         "code": "not-found",
         "detail": "No endpoint has this path; `/docs` shows those that there are.",
     }
+    for path, meant in (
+        ("/v1/symbol/binance_futures/BTC-USDT-PERP", "/v1/symbols/{exchange}/{symbol}"),
+        ("/candles/coinbase/BTC-USD/1h", "/v1/candles/{exchange}/{symbol}/{interval}"),
+        ("/v1/exchanges/", "/v1/exchanges"),
+        ("/v1/tokens", "/v1/token"),
+    ):
+        assert problem(await api.get(path))["did_you_mean"] == [meant]
     for path in ("/v1/exchanges", "/v1/candles/coinbase/BTC-USD/1h", "/health/live"):
         answer = await api.http.post(path)
         assert problem(answer) == {"status": 405, "code": "method-not-allowed", "detail": "This path takes GET, HEAD."}

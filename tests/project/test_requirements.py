@@ -8,7 +8,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 LOCKS = sorted((PROJECT / "requirements").glob("*.txt"))
-APART = ["clients", "fuzz", "mutants", "supply"]
+APART = ["api-fuzz", "clients", "fuzz", "mutants", "supply"]
 """Groups that are installed apart."""
 OURS = [path for path in LOCKS if path.stem not in APART]
 PARTS = {"command", "embedded", "http", "store"}

@@ -10,8 +10,6 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import HTMLResponse
 
 from marketdata import __version__
 from marketdata.api.auth import Tokens
@@ -22,8 +20,8 @@ from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
 from marketdata.api.limits import Limits
 from marketdata.api.moments import Moments
-from marketdata.api.openapi import complete
-from marketdata.api.problems import ERRORS_PATH, errors_page, handle
+from marketdata.api.openapi_document import complete
+from marketdata.api.problems import handle
 from marketdata.api.record import waiting_for
 from marketdata.api.routes import coverage, events, exchanges, health, history, operations, symbols, token
 from marketdata.api.routes.candles import DEFAULT_LIMIT, MAX_LIMIT, candle_routes
@@ -119,7 +117,6 @@ def create_app(
     # `…/history` before any symbol
     for module in (token, exchanges, history, symbols, coverage, events, operations, health):
         app.include_router(module.router)
-    app.add_route(ERRORS_PATH, _get_errors_page, include_in_schema=False)
     add_docs(app)
     return app
 
@@ -127,6 +124,7 @@ def create_app(
 @asynccontextmanager
 async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
+    app.openapi()  # takes half a second, in which nobody waits yet
     await services.refresh()
     following = [
         asyncio.create_task(services.keep_refreshing()),
@@ -139,7 +137,3 @@ async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
             one.cancel()
             with suppress(asyncio.CancelledError):
                 await one
-
-
-async def _get_errors_page(_: Request) -> HTMLResponse:
-    return HTMLResponse(errors_page())

@@ -227,7 +227,11 @@ def _members(raw: bytes) -> Mapping[str, object]:
             raise ValueError
         return members
 
-    members: object = json.loads(raw, object_pairs_hook=once)
+    def never(constant: str) -> None:
+        raise ValueError(constant)
+
+    # as text: from bytes the reader takes UTF-16 and UTF-32 too; and JSON has no NaN
+    members: object = json.loads(raw.decode(), object_pairs_hook=once, parse_constant=never)
     if not isinstance(members, dict):
         raise ValueError  # noqa: TRY004 - bad input, not a bad call
     return members

@@ -1,31 +1,69 @@
-"""The documentation page, complete without the internet: Swagger UI comes from an installed package."""
+"""The documentation pages, complete without the internet: Swagger UI comes from an installed package.
 
+No page has a script or a style inside, so that a strict content security policy holds for them.
+"""
+
+from html import escape
 from typing import Final
 
 from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
+
+from marketdata.api.cures import render_cures
+from marketdata.api.problems import ERRORS_PATH
 
 DOCS_PATH: Final = "/docs"
 
 _ASSETS_PATH: Final = f"{DOCS_PATH}/assets"
 
+_PAGE: Final = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="{assets}/favicon-32x32.png">
+{head}
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+_UI_HEAD: Final = """\
+<link rel="stylesheet" href="{assets}/swagger-ui.css">
+<link rel="stylesheet" href="{assets}/docs.css">
+<script src="{assets}/swagger-ui-bundle.js" defer></script>
+<script src="{assets}/docs.js" defer></script>"""
+_UI_BODY: Final = """\
+<nav><a href="{errors}">Errors and warnings</a> <a href="{document}">OpenAPI document</a></nav>
+<div id="swagger-ui" data-document="{document}"></div>"""
+_TEXT_HEAD: Final = '<link rel="stylesheet" href="{assets}/docs.css">'
+_TEXT_BODY: Final = '<nav><a href="{docs}">API documentation</a></nav>\n<main>\n{text}</main>'
+
 
 def add_docs(app: FastAPI) -> None:
-    """Serve the page at DOCS_PATH, with an *Authorize* box that takes a client id and secret."""
+    """Serve the pages: of the API, with an *Authorize* box that takes a client id and secret, and of its errors."""
+    cures = render_cures()
 
     async def get_docs(request: Request) -> HTMLResponse:
-        root = request.scope.get("root_path", "")
-        return get_swagger_ui_html(
-            openapi_url=f"{root}{app.openapi_url}",
-            title=app.title,
-            swagger_js_url=f"{root}{_ASSETS_PATH}/swagger-ui-bundle.js",
-            swagger_css_url=f"{root}{_ASSETS_PATH}/swagger-ui.css",
-            swagger_favicon_url=f"{root}{_ASSETS_PATH}/favicon-32x32.png",
-            oauth2_redirect_url=None,
+        root = escape(request.scope.get("root_path", ""))
+        assets = root + _ASSETS_PATH
+        body = _UI_BODY.format(errors=root + ERRORS_PATH, document=f"{root}{app.openapi_url}")
+        return HTMLResponse(
+            _PAGE.format(title=app.title, assets=assets, head=_UI_HEAD.format(assets=assets), body=body)
         )
 
+    async def get_errors(request: Request) -> HTMLResponse:
+        root = escape(request.scope.get("root_path", ""))
+        assets = root + _ASSETS_PATH
+        body = _TEXT_BODY.format(docs=root + DOCS_PATH, text=cures)
+        head = _TEXT_HEAD.format(assets=assets)
+        return HTMLResponse(_PAGE.format(title="Errors and warnings", assets=assets, head=head, body=body))
+
     app.add_route(DOCS_PATH, get_docs, include_in_schema=False)
-    app.mount(_ASSETS_PATH, StaticFiles(packages=[("fastapi_swagger", "resources")]))
+    app.add_route(ERRORS_PATH, get_errors, include_in_schema=False)
+    app.mount(_ASSETS_PATH, StaticFiles(packages=[("marketdata.api", "assets"), ("fastapi_swagger", "resources")]))

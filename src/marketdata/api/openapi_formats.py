@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from marketdata.api.answers import CandleAnswer, CandleRow
-from marketdata.api.formats_lines import COLUMNS
 
 type Document = dict[str, Any]
 
@@ -11,28 +10,16 @@ _COMPONENTS: Final = "#/components/schemas/"
 _JSON: Final = f"{CandleAnswer.__name__}_{CandleRow.__name__}_"
 _CCXT: Final = f"{CandleAnswer.__name__}_CcxtRow_"
 
-_ROWS: Final = (
-    "1767225600000,1767225660000,42000.10,42010.00,41990.00,42001.20,12.345,518500.11,321,6.1,256211.5,true,true,true",
-    "1767225660000,1767225720000,42001.20,42001.20,42001.20,42001.20,0.000,0.00,0,0.0,0.0,true,true,true",
-)
-_LINE: Final = (
-    '{"open_time":1767225600000,"close_time":1767225660000,"open":"42000.10","high":"42010.00","low":"41990.00",'
-    '"close":"42001.20","volume":"12.345","quote_volume":"518500.11","trades":321,"taker_buy_volume":"6.1",'
-    '"taker_buy_quote_volume":"256211.5","is_closed":true,"page_complete":true,"page_is_last":true}\n'
-)
-
 
 def formats_content() -> Document:
     """What a successful answer holds, by media type."""
     return {
         "application/json": {"schema": {"anyOf": [{"$ref": f"{_COMPONENTS}{name}"} for name in (_JSON, _CCXT)]}},
         "text/csv": {
-            "schema": {"type": "string", "description": "RFC 4180 with a header line; null is an empty field."},
-            "example": "\r\n".join((",".join(COLUMNS), *_ROWS, "")),
+            "schema": {"type": "string", "description": "RFC 4180 with a header line; null is an empty field."}
         },
         "application/x-ndjson": {
-            "schema": {"type": "string", "description": "A JSON object on each line, with the columns of CSV."},
-            "example": _LINE,
+            "schema": {"type": "string", "description": "A JSON object on each line, with the columns of CSV."}
         },
     }
 

@@ -7,26 +7,53 @@ from functools import partial
 from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
+from fastapi import Path
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from marketdata.api.problems import Problem
-from marketdata.api.timestamps import parse_timestamp, to_rfc3339
+from marketdata.api.timestamps import LATEST_MS, SECONDS, parse_timestamp, to_rfc3339
+from marketdata.core.models import Interval
 
 _MAX_PARAMETERS: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z_]{1,32}")
 _FLAGS: Final[Mapping[str, bool]] = {"true": True, "false": False}
 
+TIME_TEXT: Final = (
+    "Epoch milliseconds (never seconds), or RFC 3339 with a zone; in a URL `+` is written `%2B`. From 1970 to 9999."
+)
+TIME_SCHEMA: Final[Mapping[str, object]] = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": SECONDS.start - 1},
+        {"type": "integer", "minimum": SECONDS.stop, "maximum": LATEST_MS},
+        {"type": "string", "format": "date-time"},
+    ]
+}
+"""A moment in a query; what lies between the two ranges looks like seconds."""
+
+EXCHANGE_TEXT: Final = "An exchange of `/v1/exchanges`."
+SYMBOL_TEXT: Final = (
+    "The exchange's own symbol exactly as spelled, else ours in any case, former ones too; percent-encoded:"
+    " `PURR%2FUSDC`."
+)
+INTERVAL_TEXT: Final = "One that the exchange offers; `m` minute, `M` month."
+
+ExchangePath = Annotated[str, Path(description=EXCHANGE_TEXT, examples=["binance_futures"])]
+SymbolPath = Annotated[str, Path(description=SYMBOL_TEXT, examples=["BTC-USDT-PERP"])]
+IntervalPath = Annotated[
+    str,
+    Path(description=INTERVAL_TEXT),
+    WithJsonSchema({"type": "string", "enum": list(Interval), "examples": ["1h"]}),
+]
 
 AsOf = Annotated[
     int | None,
     BeforeValidator(partial(parse_timestamp, "as_of")),
     PlainSerializer(to_rfc3339, when_used="unless-none"),
-    WithJsonSchema({"type": "string"}),
+    WithJsonSchema({**TIME_SCHEMA, "examples": ["2026-01-01T00:00:00Z"]}),
     Field(
         description="The world as it was known at this moment, names included; without it as it is known now. Epoch"
         " milliseconds, or RFC 3339 with a zone; not in the future. What was known is what the last listing said that"
-        " was read until then, so a moment of the last seconds may still change.",
-        examples=["2026-01-01T00:00:00Z"],
+        " was read until then, so a moment of the last seconds may still change."
     ),
 ]
 """A moment, epoch ms."""
@@ -88,3 +115,13 @@ def parse_limit(text: str, most: int) -> int:
     if limit < 1:
         raise Problem("invalid-parameter", f"`limit` is a whole number from 1 to {most}.", parameter="limit", max=most)
     return limit
+
+
+def parse_whole(name: str, text: str, least: int, most: int) -> int:
+    """A whole number from `least` to `most`; else Problem `invalid-parameter`."""
+    number = int(text) if re.fullmatch(r"\d{1,19}", text, re.ASCII) else -1
+    if not least <= number <= most:
+        raise Problem(
+            "invalid-parameter", f"`{name}` is a whole number from {least} to {most}.", parameter=name, max=most
+        )
+    return number

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from marketdata.api.paths import near_paths
 from marketdata.api.record import record_of
 from marketdata.core.clock import Clock
 from marketdata.core.errors import (
@@ -153,10 +154,15 @@ def respond(problem: Problem, identity: str, path: str = "", root_path: str = ""
     }
     headers = {"Cache-Control": "no-store", **problem.headers}
     if path.removeprefix(root_path).startswith(TOKEN_PATH):
-        document |= {"error": _OAUTH_ERRORS.get(problem.code, "invalid_request"), "error_description": problem.detail}
+        document |= oauth_members(problem.code, problem.detail)
     if "retry_after" in problem.members:
         headers["Retry-After"] = str(problem.members["retry_after"])
     return Response(msgspec.json.encode(document), status, headers, MEDIA_TYPE)
+
+
+def oauth_members(code: str, detail: str) -> dict[str, str]:
+    """What errors of the token endpoints carry besides (RFC 6749, section 5.2)."""
+    return {"error": _OAUTH_ERRORS.get(code, "invalid_request"), "error_description": detail}
 
 
 def _from_error(error: MarketDataError, clock: Clock) -> Problem | None:
@@ -214,6 +220,9 @@ def _from_validation(error: RequestValidationError) -> Problem:
             return Problem("invalid-parameter", f"`{name}` is required.", parameter=name)
         case "string_too_short":
             return Problem("invalid-parameter", f"`{name}` is empty.", parameter=name)
+        case "string_too_long":
+            most = first["ctx"]["max_length"]
+            return Problem("invalid-parameter", f"`{name}` has at most {most} characters.", parameter=name, max=most)
         case "enum" | "literal_error":
             supported = [word.strip("'") for word in str(first["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
             return Problem(
@@ -223,7 +232,7 @@ def _from_validation(error: RequestValidationError) -> Problem:
                 supported=supported,
             )
         case _:
-            return Problem("invalid-parameter", f"`{name}` is not valid: {first['msg']}.", parameter=name)
+            return Problem("invalid-parameter", f"`{name}` is not what `/docs` says it may be.", parameter=name)
 
 
 def to_problem(error: Exception, clock: Clock) -> Problem:
@@ -247,17 +256,8 @@ def to_problem(error: Exception, clock: Clock) -> Problem:
 
 async def handle(request: Request, error: Exception) -> Response:
     """The exception handler of the application."""
-    return render(request.scope, to_problem(error, request.app.state.services.clock))
-
-
-def errors_page() -> str:
-    """What each `type` points to: every code of an error or a warning with its meaning, as a page."""
-    errors = "".join(
-        f'<dt id="{code}"><code>{code}</code> ({status})</dt><dd>{title}.</dd>'
-        for code, (status, title) in PROBLEMS.items()
-    )
-    warnings = "".join(f'<dt id="{code}"><code>{code}</code></dt><dd>{title}.</dd>' for code, title in WARNINGS.items())
-    return (
-        "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Errors and warnings</title>"
-        f"<h1>Errors</h1><dl>{errors}</dl><h1>Warnings</h1><dl>{warnings}</dl></html>"
-    )
+    problem = to_problem(error, request.app.state.services.clock)
+    if isinstance(error, HTTPException) and problem.code == "not-found":
+        near = near_paths(request.scope["path"], request.app.openapi()["paths"])
+        problem.members.update({"did_you_mean": near} if near else {})
+    return render(request.scope, problem)

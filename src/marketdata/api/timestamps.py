@@ -9,7 +9,7 @@ from marketdata.api.problems import Problem
 LATEST_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999; nothing later can be written in RFC 3339."""
 
-_SECONDS: Final = range(10**8, 10**11)
+SECONDS: Final = range(10**8, 10**11)
 """Epoch seconds from 1973 on; as milliseconds they would be days of 1970 to 1973, before all candles."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,7 +28,7 @@ def parse_timestamp(name: str, text: str) -> int:
     Raises Problem `naive-timestamp` for a time without a zone, `invalid-parameter` for anything else unreadable.
     """
     time_ms = int(text) if _INTEGER.fullmatch(text) else _parse_rfc3339(name, text)
-    if _INTEGER.fullmatch(text) and time_ms in _SECONDS:
+    if _INTEGER.fullmatch(text) and time_ms in SECONDS:
         raise Problem(
             "invalid-parameter", f"`{name}` looks like seconds: times here are epoch milliseconds.", parameter=name
         )

@@ -1,14 +1,16 @@
 """From when until when an exchange serves the candles of an instrument."""
 
 import logging
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Security
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from marketdata.api.answers import TimeFormat
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.openapi import access_problems, problems
+from marketdata.api.parameters import ExchangePath, IntervalPath, SymbolPath, parse_whole
 from marketdata.api.problems import PROBLEMS
 from marketdata.api.record import waiting_for
 from marketdata.api.services import Services
@@ -94,9 +96,9 @@ class CoverageAnswer(BaseModel):
 )
 async def get_coverage_of(
     services: ServicesNeeded,
-    exchange: str,
-    symbol: str,
-    interval: str,
+    exchange: ExchangePath,
+    symbol: SymbolPath,
+    interval: IntervalPath,
     max_age: Annotated[
         int,
         Query(
@@ -104,6 +106,7 @@ async def get_coverage_of(
             le=MOST_AGE_S,
             description="Seconds: an observation that is not older is given again; without one the exchange is asked.",
         ),
+        BeforeValidator(partial(parse_whole, "max_age", least=0, most=MOST_AGE_S)),
     ] = DEFAULT_AGE_S,
     time_format: Annotated[TimeFormat, Query(description="`ms`: epoch milliseconds; `iso`: RFC 3339 with `Z`.")] = "ms",
 ) -> CoverageAnswer:

@@ -15,7 +15,7 @@ from marketdata.api.openapi import access_problems, headers, problems
 from marketdata.api.parameters import parse_choice, parse_limit
 from marketdata.api.problems import Problem
 from marketdata.api.services import Services
-from marketdata.api.timestamps import parse_timestamp
+from marketdata.api.timestamps import LATEST_MS, parse_timestamp
 from marketdata.core.models import EventType
 from marketdata.store.events import Event, list_events, newest_event_id
 from marketdata.store.scopes import METADATA_READ
@@ -26,6 +26,13 @@ MAX_LIMIT: Final = 1000
 
 FIRST_TIME: Final = 100_000_000_000
 """The smallest whole number that is taken for a time, epoch ms (in 1973); those below are ids."""
+
+_TYPES: Final = f"^({'|'.join(EventType)})(,({'|'.join(EventType)}))*$"
+
+_TIMES: Final = (
+    {"type": "integer", "minimum": FIRST_TIME, "maximum": LATEST_MS},
+    {"type": "string", "format": "date-time"},
+)
 
 router = APIRouter(
     prefix="/v1",
@@ -45,20 +52,26 @@ class EventFilters(BaseModel):
             min_length=1,
             description="Only this instrument, in any spelling that a path takes; what happened to it under former"
             " names too. Needs `exchange`.",
+            examples=["BTC-USDT-PERP"],
         ),
     ] = None
     type: Annotated[
         str | None,
-        WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(EventType)})(,({'|'.join(EventType)}))*$"}),
-        Field(description="Only these types, with commas between.", examples=["listed,relisted"]),
+        WithJsonSchema({"type": "string", "pattern": _TYPES, "examples": ["listed,relisted"]}),
+        Field(description="Only these types, with commas between."),
     ] = None
     since: Annotated[
         str | None,
+        WithJsonSchema(
+            {
+                "anyOf": [{"type": "integer", "minimum": 0, "maximum": FIRST_TIME - 1}, *_TIMES],
+                "examples": ["2026-01-01T00:00:00Z"],
+            }
+        ),
         Field(
             description="An event's id: the events after it, such as `page.newest_id` of the answer before. Or a time,"
             " epoch milliseconds or RFC 3339 with a zone: what was observed then or later. A whole number below"
             f" {FIRST_TIME} is an id. Without it from the first event on.",
-            examples=["2026-01-01T00:00:00Z"],
         ),
     ] = None
     limit: Annotated[

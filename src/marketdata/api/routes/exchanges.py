@@ -10,7 +10,7 @@ from marketdata.api.catalogue import Search, unknown_symbol
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, whole
 from marketdata.api.openapi import access_problems, problems
-from marketdata.api.parameters import AsOf
+from marketdata.api.parameters import AsOf, ExchangePath
 from marketdata.api.search import suggest
 from marketdata.api.services import Services
 from marketdata.core.models import Capabilities, EpochMs, ExchangeId, IntervalSpec
@@ -55,7 +55,7 @@ async def list_exchanges(services: ServicesNeeded) -> Listed[Exchange]:
     summary="Get one exchange",
     responses=problems("unknown-exchange"),
 )
-async def get_exchange(services: ServicesNeeded, exchange: str) -> Exchange:
+async def get_exchange(services: ServicesNeeded, exchange: ExchangePath) -> Exchange:
     """What one exchange can be asked, and how fresh its metadata is."""
     return _describe(services, services.catalogue.check_exchange(exchange))
 
@@ -87,9 +87,13 @@ def _describe(services: Services, exchange: ExchangeId) -> Exchange:
 )
 async def list_intervals(
     services: ServicesNeeded,
-    exchange: Annotated[str | None, Query(description="Only this exchange.")] = None,
+    exchange: Annotated[str | None, Query(description="Only this exchange.", examples=["binance_futures"])] = None,
     symbol: Annotated[
-        str | None, Query(description="Only exchanges that have this instrument, in the spelling of a path.")
+        str | None,
+        Query(
+            description="Only exchanges that have this instrument, in the spelling of a path.",
+            examples=["BTC-USDT-PERP"],
+        ),
     ] = None,
     as_of: Annotated[AsOf, Query()] = None,
 ) -> Listed[ExchangeInterval]:

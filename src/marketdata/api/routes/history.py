@@ -12,7 +12,7 @@ from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage
 from marketdata.api.openapi import access_problems, headers, problems
-from marketdata.api.parameters import parse_limit
+from marketdata.api.parameters import ExchangePath, SymbolPath, parse_limit
 from marketdata.core.models import EpochMs, SymbolState
 from marketdata.store.scopes import METADATA_READ
 from marketdata.store.symbols import SymbolVersion, list_versions
@@ -75,8 +75,8 @@ async def list_symbol_versions(
     request: Request,
     response: Response,
     services: ServicesNeeded,
-    exchange: str,
-    symbol: str,
+    exchange: ExchangePath,
+    symbol: SymbolPath,
     limit: Annotated[
         int,
         Query(ge=1, le=MAX_LIMIT, description="Most versions in one answer."),

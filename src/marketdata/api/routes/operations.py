@@ -12,7 +12,7 @@ from marketdata import __version__
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage
 from marketdata.api.openapi import access_problems, problems
-from marketdata.api.parameters import parse_limit
+from marketdata.api.parameters import parse_limit, parse_whole
 from marketdata.api.problems import Problem
 from marketdata.api.record import waiting_for
 from marketdata.api.services import SOURCE_AGE_S, Freshness, Services
@@ -33,6 +33,7 @@ router = APIRouter(
 
 _ABOUT_DEADLINE_S: Final = 2.0
 _MAX_SYNCS: Final = 100
+_MOST_RUNS: Final = 2**63 - 1
 _MOST_CHANGES: Final = 100
 _MOST_NAMES: Final = 100
 _UNREACHABLE: Final = frozenset({"upstream-unavailable", "upstream-timeout", "upstream-blocked", "upstream-banned"})
@@ -115,7 +116,7 @@ class PlatformStatus(BaseModel):
 )
 async def list_syncs(
     services: ServicesNeeded,
-    exchange: Annotated[str | None, Query(description="Only this exchange.")] = None,
+    exchange: Annotated[str | None, Query(description="Only this exchange.", examples=["binance_futures"])] = None,
     limit: Annotated[
         int,
         Query(ge=1, le=_MAX_SYNCS, description="Most syncs in the answer."),
@@ -146,7 +147,12 @@ async def list_syncs(
     responses=problems("not-found", "database-unavailable"),
 )
 async def get_sync(
-    services: ServicesNeeded, run: Annotated[int, Path(ge=1, le=2**63 - 1, description="Its `id`.")]
+    services: ServicesNeeded,
+    run: Annotated[
+        int,
+        Path(ge=1, le=_MOST_RUNS, description="Its `id`.", examples=[1]),
+        BeforeValidator(partial(parse_whole, "run", least=1, most=_MOST_RUNS)),
+    ],
 ) -> Sync:
     """One sync with its whole report: what an operator looks at before letting a quarantined listing through."""
     async with services.database.transaction() as connection:

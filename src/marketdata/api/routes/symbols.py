@@ -14,7 +14,7 @@ from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import Listed, ListPage, whole
 from marketdata.api.openapi import GENERATION, access_problems, headers, problems
-from marketdata.api.parameters import AsOf, parse_limit
+from marketdata.api.parameters import TIME_SCHEMA, AsOf, ExchangePath, SymbolPath, parse_limit
 from marketdata.api.problems import Problem
 from marketdata.api.search import lateness, rank, read_words, suggest
 from marketdata.api.timestamps import parse_timestamp, to_rfc3339
@@ -68,7 +68,7 @@ class SymbolFilters(BaseModel):
         int | None,
         BeforeValidator(partial(parse_timestamp, "updated_since")),
         PlainSerializer(to_rfc3339, when_used="unless-none"),
-        WithJsonSchema({"type": "string"}),
+        WithJsonSchema({**TIME_SCHEMA, "examples": [1767225600000]}),
         Field(
             description="Only those of which anything changed then or later, as far as we saw: a new one, a name, a"
             " status, a tick size, missing from a listing. Epoch milliseconds, or RFC 3339 with a zone."
@@ -198,7 +198,7 @@ def _is_same_asset(wanted: str | None, asset: str | None) -> bool:
     responses={**problems("unknown-exchange", "unknown-symbol", *_OF_THEN), **headers(*GENERATION)},
 )
 async def get_symbol(
-    services: ServicesNeeded, exchange: str, symbol: str, as_of: Annotated[AsOf, Query()] = None
+    services: ServicesNeeded, exchange: ExchangePath, symbol: SymbolPath, as_of: Annotated[AsOf, Query()] = None
 ) -> Response:
     """By the exchange's own symbol exactly as spelled, else by our symbol in any case, else by a former one.
 
@@ -228,9 +228,15 @@ async def resolve(
     services: ServicesNeeded,
     response: Response,
     name: Annotated[
-        str, Query(min_length=1, max_length=200, description="Our symbol, the exchange's, or ccxt's; in any case.")
+        str,
+        Query(
+            min_length=1,
+            max_length=200,
+            description="Our symbol, the exchange's, or ccxt's; in any case.",
+            examples=["BTC/USDT:USDT"],
+        ),
     ],
-    exchange: Annotated[str | None, Query(description="Only on this exchange.")] = None,
+    exchange: Annotated[str | None, Query(description="Only on this exchange.", examples=["binance_futures"])] = None,
     as_of: Annotated[AsOf, Query()] = None,
 ) -> Resolved:
     """Every instrument that goes by this name, its `exchange:symbol` id and former symbols included; perhaps none.

@@ -24,6 +24,7 @@ _GRANT_TYPE: Final = "client_credentials"
 _FORM: Final = "application/x-www-form-urlencoded"
 _MAX_FIELDS: Final = 20
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SCOPE: Final = "|".join(SCOPES)
 _REQUEST_BODY: Final[Mapping[str, Any]] = {
     "required": True,
     "content": {
@@ -35,8 +36,14 @@ _REQUEST_BODY: Final[Mapping[str, Any]] = {
                     "grant_type": {"type": "string", "enum": [_GRANT_TYPE]},
                     "client_id": {"type": "string", "description": "Here or by HTTP Basic."},
                     "client_secret": {"type": "string", "format": "password", "description": "Here or by HTTP Basic."},
-                    "scope": {"type": "string", "description": "Separated by spaces; without it all of the client's."},
+                    "scope": {
+                        "type": "string",
+                        "pattern": f"^({_SCOPE})( ({_SCOPE}))*$",
+                        "description": "Separated by spaces; without it all of the client's.",
+                        "examples": ["metadata:read candles:read"],
+                    },
                 },
+                "additionalProperties": {"type": "string", "description": "Ignored (RFC 6749, section 3.2)."},
             }
         }
     },

@@ -1,0 +1,37 @@
+"""Which of our paths somebody meant who asked for one that there is not."""
+
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from typing import Final
+
+_MOST: Final = 3
+_NEAR: Final = 0.7
+"""How alike each word of a path is to the one that may be meant: 1 is the same."""
+
+_LONGEST: Final = 300
+"""No longer path is compared."""
+
+
+def near_paths(path: str, known: Iterable[str]) -> list[str]:
+    """Those of `known` that `path` may be meant for, likeliest first; their placeholders fit anything."""
+    if len(path) > _LONGEST:
+        return []
+    asked = path.strip("/").split("/")
+    likely = {}
+    for template in known:
+        words = template.strip("/").split("/")
+        likeness = max(_likeness(asked, words), _likeness(["v1", *asked], words))  # the version is soon forgotten
+        if likeness >= _NEAR:
+            likely[template] = likeness
+    return sorted(likely, key=lambda template: -likely[template])[:_MOST]
+
+
+def _likeness(asked: Sequence[str], words: Sequence[str]) -> float:
+    """That of the two words that are least alike."""
+    if len(asked) != len(words):
+        return 0
+    return min(
+        SequenceMatcher(None, one.lower(), word).ratio()
+        for one, word in zip(asked, words, strict=True)
+        if not word.startswith("{")
+    )
