@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from starlette.types import Scope
 
-from marketdata.api.limits import Visit
 from marketdata.api.security import API_POLICY
 from marketdata.core.clock import Clock
+
+if TYPE_CHECKING:
+    from marketdata.api.limits import Visit  # which knows problems, which know this
 
 _KEY: Final = "marketdata.record"
 _MS_PER_S: Final = 1000
@@ -50,7 +52,7 @@ class RequestRecord:
     """In seconds of the monotonic clock."""
     client_id: str | None = None
     """Who asks, once a token or a secret has told."""
-    visit: Visit | None = None
+    visit: "Visit | None" = None
     """What it takes of the client's limits, once it is known who asks."""
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Go with the answer, whatever it is; names in lower case."""
