@@ -5,7 +5,7 @@ import pytest
 from marketdata.core.errors import DatabaseUnavailable
 from marketdata.core.models import Status
 from marketdata.store.engine import Database
-from marketdata.syncer.guard import GuardRules
+from marketdata.syncer.rules import GuardRules
 from tests.api.conftest import Api, problem
 from tests.api.worlds import sync
 from tests.listings import instrument

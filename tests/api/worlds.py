@@ -2,7 +2,7 @@
 
 from marketdata.core.models import ExchangeId, ListedInstrument, Listing, Source
 from marketdata.syncer.compare import Moment, compare
-from marketdata.syncer.guard import GuardRules
+from marketdata.syncer.rules import GuardRules
 from marketdata.syncer.sync import Fetched, apply, read_basis
 from tests.api.conftest import NOW_MS, Api
 

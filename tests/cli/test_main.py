@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from marketdata import __version__
 from marketdata.cli.main import app
+from marketdata.cli.settings import SimulatorSettings, read_settings
+from marketdata.core.errors import InvalidSetting
 from tests.cli.command import MARKETDATA, environment, marketdata
 
 COMMANDS = [
@@ -47,13 +49,18 @@ def test_the_version(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command, setting, value, told",
     [
-        (("api",), "PORT", "many", "Input should be a valid integer"),
-        (("up",), "TOKEN_TTL", "1", "Input should be greater than or equal to 10"),
+        (("api",), "PORT", "many", "must be a whole number"),
+        (("up",), "TOKEN_TTL", "1", "must be at least 10. It is an environment variable or a line in .env"),
         (("syncer",), "EXCHANGES", "atlantis", "choose from binance_futures, hyperliquid, coinbase"),
-        (("syncer",), "SYNC_INTERVAL", "nan", "Input should be a finite number"),
-        (("syncer",), "SYNC_INTERVAL", "0.5", "Input should be greater than or equal to 1"),
-        (("api",), "SYNC_INTERVAL", "86401", "Input should be less than or equal to 86400"),
+        (("syncer",), "SYNC_INTERVAL", "nan", "must be a number"),
+        (("syncer",), "SYNC_INTERVAL", "0.5", "must be at least 1"),
+        (("api",), "SYNC_INTERVAL", "86401", "must be at most 86400"),
         (("sync",), "COINBASE_URL", "ftp://a", "must be http:// or https://"),
+        (("api",), "DRAIN", "60", "must be at most 8"),
+        (("up",), "TRUSTED_PROXIES", "proxy", "must be addresses or networks like 10.0.0.7"),
+        (("migrate",), "DATABASE_URL", "postgresql://me:changeme-hush@host/name", "its password is a placeholder"),
+        (("api",), "TOKEN_TLL", "900", "there is no such setting; did you mean MARKETDATA_TOKEN_TTL?"),
+        (("syncer",), "KRAKEN_URL", "http://127.0.0.1:1", "there is no such setting; "),
         (("migrate",), "DATABASE_URL", "mysql://me:hush@host/name", "must begin with postgresql://"),
         (("api",), "HOST", "192.0.2.1", "cannot listen on 192.0.2.1"),
     ],
@@ -66,6 +73,28 @@ def test_a_setting_that_cannot_work_is_named(
     assert result.stderr.startswith(f"error: MARKETDATA_{setting}: {told}")
     assert result.stderr.count("\n") == 1
     assert "hush" not in result.stderr
+
+
+def test_a_misspelt_setting_in_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OTHER=1\nmarketdata_sync_intervall=60\n")
+    result = marketdata(tmp_path, "sync")
+    assert result.returncode == 2
+    assert (
+        "MARKETDATA_SYNC_INTERVALL: there is no such setting; did you mean MARKETDATA_SYNC_INTERVAL?" in result.stderr
+    )
+
+
+def test_what_others_put_into_the_environment_is_no_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARKETDATA_RECORDED", "somewhere")
+    monkeypatch.setenv("MARKETDATA_API_SERVICE_HOST", "10.0.0.1")  # as Kubernetes does for each service
+    monkeypatch.setenv("MARKETDATA_API_SERVICE_PORT_HTTP", "8000")
+    monkeypatch.setenv("MARKETDATA_API_PORT", "tcp://10.0.0.1:8000")
+    monkeypatch.setenv("MARKETDATA_API_PORT_8000_TCP_ADDR", "10.0.0.1")
+    assert read_settings(SimulatorSettings).host == "127.0.0.1"
+    monkeypatch.setenv("MARKETDATA_API_PORT", "8000")
+    with pytest.raises(InvalidSetting, match="MARKETDATA_API_PORT: there is no such setting"):
+        read_settings(SimulatorSettings)
 
 
 def test_a_setting_can_stand_in_a_file(tmp_path: Path) -> None:

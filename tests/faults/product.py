@@ -28,7 +28,7 @@ from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.models import ExchangeId
 from marketdata.store.clients import create_client
 from marketdata.store.engine import Database
-from marketdata.syncer.guard import GuardRules
+from marketdata.syncer.rules import GuardRules
 from marketdata.syncer.sync import sync_exchange
 from tests.unlimited import unlimited
 

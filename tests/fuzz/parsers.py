@@ -15,7 +15,7 @@ from marketdata.core.exchanges.adapter import CandleQuery, ExchangeAdapter
 from marketdata.core.validate import check_candles
 from marketdata.core.wire import refuse_repeated_keys
 from marketdata.syncer.compare import Moment, compare
-from marketdata.syncer.guard import GuardRules
+from marketdata.syncer.rules import GuardRules
 from marketdata.syncer.validate import validate
 from tests.built_in import ADAPTERS
 from tests.sound import complaint

@@ -1,4 +1,5 @@
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from pydantic import ValidationError
@@ -41,3 +42,29 @@ def test_other_databases_are_refused_without_showing_the_url(monkeypatch: pytest
     with pytest.raises(ValidationError, match="must begin with postgresql://") as caught:
         DatabaseSettings()
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["changeme", "CHANGE-ME", "change_me_please", "password", "Passw0rd", "<your-password>", "secret", "***", "xxx"],
+)
+def test_a_placeholder_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    monkeypatch.setenv("MARKETDATA_DATABASE_URL", f"postgresql://u:{quote(password)}@h/d")
+    with pytest.raises(ValidationError, match="its password is a placeholder") as caught:
+        DatabaseSettings()
+    assert password not in str(caught.value).replace("its password is", "").replace("make a password", "")
+
+
+def test_a_placeholder_in_the_environment_of_the_driver_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETDATA_DATABASE_URL", "postgresql://u@h/d")
+    monkeypatch.setenv("PGPASSWORD", "changeme")
+    with pytest.raises(ValidationError, match="PGPASSWORD is a placeholder"):
+        DatabaseSettings()
+    monkeypatch.setenv("PGPASSWORD", "3f9a")
+    assert DatabaseSettings().database_url is not None
+
+
+@pytest.mark.parametrize("password", ["b6a9e1", "Xxenial-7", "secretary!bird", "exchange-rates-4711"])
+def test_what_only_looks_like_one_is_taken(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    monkeypatch.setenv("MARKETDATA_DATABASE_URL", f"postgresql://u:{quote(password)}@h/d")
+    assert DatabaseSettings().database_url is not None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from marketdata.core.models import ExchangeId, ListedInstrument, Listing, Refusal, Status
 from marketdata.store.symbols import StoredSymbol
 from marketdata.syncer.compare import Comparison, Moment, compare
-from marketdata.syncer.guard import GuardRules
+from marketdata.syncer.rules import GuardRules
 from tests.listings import instrument
 
 EXCHANGE = ExchangeId("somewhere")

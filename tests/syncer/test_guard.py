@@ -10,7 +10,8 @@ from marketdata.core.models import ExchangeId, ListedInstrument, Listing, Refusa
 from marketdata.store.symbols import StoredSymbol
 from marketdata.store.syncs import Shift, SyncReport, SyncRun
 from marketdata.syncer.compare import Moment, compare
-from marketdata.syncer.guard import GuardRules, find_shift, guard
+from marketdata.syncer.guard import find_shift, guard
+from marketdata.syncer.rules import GuardRules
 from tests.listings import instrument
 
 EXCHANGE = ExchangeId("somewhere")

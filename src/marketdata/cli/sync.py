@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from marketdata.store.events import Event
     from marketdata.store.syncs import SyncRun
-    from marketdata.syncer.guard import GuardRules
+    from marketdata.syncer.rules import GuardRules
     from marketdata.syncer.service import Syncer
 
 _MOST_NAMES = 30

@@ -23,7 +23,7 @@ from marketdata.core.naming import assign_names, canonical_spelling, unmarked_na
 from marketdata.store.events import NewEvent
 from marketdata.store.symbols import StoredSymbol
 from marketdata.store.syncs import Clash
-from marketdata.syncer.guard import GuardRules
+from marketdata.syncer.rules import GuardRules
 from marketdata.syncer.tell import tell_symbols
 
 _NOBODY = "\0"

@@ -10,7 +10,7 @@ from marketdata.core.errors import AlreadyRunning, DatabaseUnavailable
 from marketdata.core.fetch import Fetcher
 from marketdata.store.engine import Database
 from marketdata.store.syncs import NewSyncRun, SyncRun
-from marketdata.syncer.guard import GuardRules
+from marketdata.syncer.rules import GuardRules
 from marketdata.syncer.sync import sync_exchange
 
 logger = logging.getLogger(__name__)

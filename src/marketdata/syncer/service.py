@@ -14,8 +14,8 @@ from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.settings import ExchangeSettings
 from marketdata.store.budgets import open_budgets
 from marketdata.store.engine import Database
-from marketdata.syncer.guard import GuardRules
 from marketdata.syncer.loop import keep_syncing
+from marketdata.syncer.rules import GuardRules
 
 _DEADLINE_S = 20.0
 """For a transaction that reads or writes a whole exchange; as a rule it takes a fraction of a second."""

@@ -2,7 +2,7 @@
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from marketdata.syncer.guard import GuardRules
+from marketdata.syncer.rules import GuardRules
 
 
 class GuardSettings(GuardRules, BaseSettings):

@@ -46,7 +46,8 @@ from marketdata.store.syncs import (
     record_run,
 )
 from marketdata.syncer.compare import Comparison, Moment, compare
-from marketdata.syncer.guard import GuardRules, find_shift, guard
+from marketdata.syncer.guard import find_shift, guard
+from marketdata.syncer.rules import GuardRules
 from marketdata.syncer.tell import tell_intervals
 from marketdata.syncer.validate import validate
 

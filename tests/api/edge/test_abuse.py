@@ -136,9 +136,9 @@ class Taken:
 ONE = ("GET", "/one", b"")
 TAKEN = [
     Taken("two at once", GET + b"\r\n" + b"GET /two HTTP/1.1\r\n" + HOST + b"\r\n", [ONE, ("GET", "/two", b"")]),
-    Taken("one in the body of another", POST + b"Content-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN, [("POST", "/one", HIDDEN)]),
+    Taken("one in a body", POST + b"Content-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN, [("POST", "/one", HIDDEN)]),
     Taken("an absolute target", b"GET http://there/one HTTP/1.1\r\n" + HOST + b"\r\n", [ONE]),
-    Taken("dots and slashes encoded", b"GET /a/..%2f..%2fone HTTP/1.1\r\n" + HOST + b"\r\n", [("GET", "/a/../../one", b"")]),
+    Taken("encoded dots", b"GET /a/..%2f..%2fone HTTP/1.1\r\n" + HOST + b"\r\n", [("GET", "/a/../../one", b"")]),
     Taken("empty lines before", b"\r\n\r\n" + GET + b"\r\n", [ONE]),
     Taken("HTTP/1.0 without Host", b"GET /one HTTP/1.0\r\n\r\n", [ONE]),
     Taken("what follows the last request", GET + b"Connection: close\r\n\r\n" + HIDDEN, [ONE]),
