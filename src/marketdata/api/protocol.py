@@ -7,6 +7,8 @@ have done what is awaited of it; the server looks at all of them now and then, s
 import asyncio
 import fcntl
 import math
+import socket
+import struct
 import termios
 from array import array
 from contextlib import suppress
@@ -32,6 +34,8 @@ from marketdata.api.problems import Problem
 
 _LARGEST_READ: Final = 256 * 1024
 """The most that the event loops hand over at a time."""
+
+_RESET_AT_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class EdgeConfig(uvicorn.Config):
@@ -213,7 +217,7 @@ class Connection(HttpToolsProtocol):
         if unsent == 0 or unsent <= self._unsent - self._limits.taken_bytes:
             self._unsent, self._taken_at = unsent, now
         elif now - self._taken_at >= self._limits.stalled_s:
-            self.transport.abort()
+            _reset(self.transport)
             return
         else:
             self._unsent = max(self._unsent, unsent)
@@ -250,6 +254,12 @@ def _abandon(cycle: RequestResponseCycle) -> None:
     """Let the application know that nobody listens any more."""
     cycle.disconnected = True
     cycle.message_event.set()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Break a connection off; the system forgets, too, what it would else try to deliver for minutes."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+    transport.abort()
 
 
 def _unsent(transport: asyncio.Transport) -> int:
