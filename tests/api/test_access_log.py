@@ -59,6 +59,10 @@ async def test_the_route_of_each_kind(api: Api, lines: Lines) -> None:
         ("/v1/candles/coinbase/NO/1h", "/v1/candles/{exchange}/{symbol:path}/{interval}", 404),
         ("/v1/candles/coinbase/NO/1h/latest", "/v1/candles/{exchange}/{symbol:path}/{interval}/latest", 404),
         ("/v1/exchanges", "/v1/exchanges", 200),
+        ("/docs", "/docs", 200),
+        ("/docs/errors", "/docs/errors", 200),
+        ("/docs/assets/docs.js", "/docs/assets", 200),
+        (f"/docs/assets/{CANARY}", "/docs/assets", 404),
         (f"/{CANARY}", None, 404),
     ):
         await api.get(path)
@@ -138,7 +142,7 @@ async def test_the_servers_own_lines_are_of_the_same_form(api: Api, lines: Lines
         await raw(url, head(api, "GET", "/health/live"))
         await raw(url, b"nonsense\r\n\r\n")
     loggers = {line["logger"] for line in lines.read_lines()}
-    assert loggers == {"uvicorn.error", "marketdata.api.access_log"}
+    assert loggers == {"uvicorn.error", "marketdata.api.access_log", "marketdata.api.edge"}
 
 
 async def test_an_answer_that_breaks_off_is_told_once(api: Api, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from tests.api.test_server import head, on_a_socket, raw
 
 SYMBOLS = "/v1/symbols"
 STRONG = re.compile(r'"[0-9a-f]{32}(-zstd|-gzip)?"')
-OF_THE_REQUEST = (b"date:", b"x-request-id:", b"server-timing:", b"age:")
+OF_THE_REQUEST = (b"date:", b"x-request-id:", b"server-timing:", b"age:", b"ratelimit:")
 UNPACK: Mapping[str, Callable[[bytes], bytes]] = {
     "zstd": zstandard.ZstdDecompressor().decompress,
     "gzip": gzip.decompress,

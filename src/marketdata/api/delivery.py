@@ -9,7 +9,7 @@ from xxhash import xxh3_128
 
 from marketdata.api.encodings import Coding, choose_coding, compress
 from marketdata.api.record import record_of
-from marketdata.api.security import page_policy
+from marketdata.api.security import PAGE_POLICY
 
 PUBLIC: Final = "public, max-age=300"
 """What needs no token: it changes with a new version or a new key."""
@@ -78,9 +78,8 @@ class Delivery:
         told = _described(start["headers"], body)
         record = record_of(scope)
         control = told.control or (PUBLIC if record.client_id is None else REVALIDATE).encode()
-        is_page = told.content_type.startswith(b"text/html")
-        if is_page:
-            record.content_policy = page_policy(body)
+        if told.content_type.startswith(b"text/html"):
+            record.content_policy = PAGE_POLICY
         if control == NO_STORE.encode():
             return body
         accept, known = _asked(scope)

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from marketdata.api.cures import render_cures
+from marketdata.api.plain import PlainMount, PlainRoute
 from marketdata.api.problems import ERRORS_PATH
 
 DOCS_PATH: Final = "/docs"
@@ -64,6 +65,9 @@ def add_docs(app: FastAPI) -> None:
         head = _TEXT_HEAD.format(assets=assets)
         return HTMLResponse(_PAGE.format(title="Errors and warnings", assets=assets, head=head, body=body))
 
-    app.add_route(DOCS_PATH, get_docs, include_in_schema=False)
-    app.add_route(ERRORS_PATH, get_errors, include_in_schema=False)
-    app.mount(_ASSETS_PATH, StaticFiles(packages=[("marketdata.api", "assets"), ("fastapi_swagger", "resources")]))
+    assets = StaticFiles(packages=[("marketdata.api", "assets"), ("fastapi_swagger", "resources")])
+    app.router.routes += [
+        PlainRoute(DOCS_PATH, get_docs),
+        PlainRoute(ERRORS_PATH, get_errors),
+        PlainMount(_ASSETS_PATH, assets),
+    ]

@@ -146,7 +146,8 @@ def last_answer(problem: Problem, server_headers: Iterable[tuple[bytes, bytes]],
     """
     identity = str(uuid.uuid4())
     told = {"request_id": identity, "status": problem.status, "code": problem.code}
-    logger.info("refused before the application: %s", problem.detail, extra=told)
+    level = logging.INFO if problem.status < 500 else logging.WARNING
+    logger.log(level, "refused before the application: %s", problem.detail, extra=told)
     response = respond(problem, identity, root_path=root_path)
     headers = [
         *server_headers,

@@ -2,17 +2,22 @@
 
 from typing import override
 
-from starlette.routing import Match, Route
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.types import Scope
 
 
-class PlainRoute(Route):
-    """A route of Starlette that, as FastAPI's own, can be told from the scope of its requests."""
-
+class _Told(BaseRoute):
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether it is the one, and what it adds to the scope."""
         match, more = super().matches(scope)
         if match is not Match.NONE:
             more["route"] = self
         return match, more
+
+
+class PlainRoute(_Told, Route):
+    """A route of Starlette that, as FastAPI's own, can be told from the scope of its requests."""
+
+
+class PlainMount(_Told, Mount):
+    """All paths below one, likewise."""
