@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 LOCK_ARGS ?=
 MODULES ?=
 SECONDS := 60
-CASES := 700
+CASES := 520
 SEEDS :=
 
 BIN := .venv/bin
