@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from marketdata import __version__
+from marketdata.api.access import AccessFollower
 from marketdata.api.auth import Tokens
 from marketdata.api.catalogue import Catalogue
 from marketdata.api.cors import Cors
@@ -70,14 +71,15 @@ def create_app(
     While the server runs it (ASGI lifespan), it follows what is new in the database; without a lifespan, as in a test,
     `app.state.services.refresh()` does so once.
     """
-    catalogue = Catalogue(tuple(fetchers))
+    catalogue, tokens = Catalogue(tuple(fetchers)), Tokens(clock, settings.token_ttl)
     services = Services(
         database=database,
         fetchers=fetchers,
         clock=clock,
         settings=settings,
         sync_interval_s=sync_interval_s,
-        tokens=Tokens(clock, settings.token_ttl),
+        tokens=tokens,
+        access=AccessFollower(tokens, clock),
         catalogue=catalogue,
         moments=Moments(database, catalogue, clock),
         limits=Limits(
@@ -128,6 +130,7 @@ async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
     await services.refresh()
     following = [
         asyncio.create_task(services.keep_refreshing()),
+        asyncio.create_task(services.access.follow(services.database.url)),
         asyncio.create_task(services.limits.keep(services.database)),
     ]
     try:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from marketdata.api.auth import Tokens, make_key
+from marketdata.api.access import AccessFollower
+from marketdata.api.auth import Tokens
 from marketdata.api.catalogue import Catalogue
 from marketdata.api.limits import Limits
 from marketdata.api.moments import Moments
@@ -19,7 +20,6 @@ from marketdata.core.models import ExchangeId, Interval, Source, Symbol
 from marketdata.store.coverage import Observation
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import SYNCS_CHANNEL
-from marketdata.store.keys import ensure_key, list_keys
 from marketdata.store.listen import listen
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,8 @@ class Services:
     settings: ApiSettings
     sync_interval_s: float
     tokens: Tokens
+    access: AccessFollower
+    """Keeps what `tokens` goes by up to date."""
     catalogue: Catalogue
     moments: Moments
     limits: Limits
@@ -115,7 +117,7 @@ class Services:
     async def refresh(self) -> None:
         """Take over what is new in the database; without it, go on with what is held."""
         try:
-            await self.refresh_keys()
+            await self.access.refresh(self.database)
             await self.catalogue.refresh(self.database)
         except DatabaseUnavailable as error:
             if self.database_is_up:
@@ -152,10 +154,4 @@ class Services:
         Raises DatabaseUnavailable when no key is held and none can be read.
         """
         if not self.tokens.can_issue:
-            await self.refresh_keys()
-
-    async def refresh_keys(self) -> None:
-        """Take over the signing keys, making the first one. Raises DatabaseUnavailable, keeping what is held."""
-        async with self.database.transaction() as connection:
-            await ensure_key(connection, lambda: make_key(self.clock.now_ms()))
-            self.tokens.use(await list_keys(connection))
+            await self.access.refresh(self.database)

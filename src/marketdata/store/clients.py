@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from sqlalchemy import BigInteger, RowMapping, and_, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from marketdata.store.changes import tell_access
 from marketdata.store.secrets import Secret
 from marketdata.store.tables import API_CLIENTS, CLIENT_SECRETS, EpochMs, timestamp
 
@@ -136,7 +137,7 @@ async def revoke_secret(connection: AsyncConnection, client_id: str, secret_id: 
         .where(CLIENT_SECRETS.c.client_id == client_id, CLIENT_SECRETS.c.secret_id == secret_id)
         .values(revoked_at=func.coalesce(CLIENT_SECRETS.c.revoked_at, timestamp(literal(now_ms, BigInteger))))
     )
-    return changed.rowcount > 0
+    return await _tell(connection, changed.rowcount)
 
 
 async def disable_client(connection: AsyncConnection, client_id: str, now_ms: int) -> bool:
@@ -146,7 +147,7 @@ async def disable_client(connection: AsyncConnection, client_id: str, now_ms: in
         .where(API_CLIENTS.c.client_id == client_id)
         .values(disabled_at=func.coalesce(API_CLIENTS.c.disabled_at, timestamp(literal(now_ms, BigInteger))))
     )
-    return changed.rowcount > 0
+    return await _tell(connection, changed.rowcount)
 
 
 async def record_use(connection: AsyncConnection, secret_id: str, now_ms: int) -> None:
@@ -165,7 +166,14 @@ async def _add_secret(
     secret = Secret.make()
     stored = ClientSecret(secret.id, client_id, secret.hash(), now_ms, expires_at_ms, None, None)
     await connection.execute(insert(CLIENT_SECRETS).values(asdict(stored)))
+    await tell_access(connection)
     return secret.text
+
+
+async def _tell(connection: AsyncConnection, changed: int) -> bool:
+    if changed:
+        await tell_access(connection)
+    return changed > 0
 
 
 def _client(row: RowMapping) -> ApiClient:

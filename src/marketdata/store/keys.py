@@ -1,15 +1,16 @@
-"""The keys that sign tokens."""
+"""The keys that sign tokens: one signs, the next is published already, and those before are believed for a while."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from marketdata.store.changes import tell_access
 from marketdata.store.tables import SIGNING_KEYS
 
-_FIRST_KEY_LOCK = 0x4669727374204B65
+_KEYS_LOCK = 0x4669727374204B65
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,16 @@ class SigningKey:
     revoked_at: int | None = None
     """Since when nothing that it signed is believed, epoch ms."""
 
+    @property
+    def signs(self) -> bool:
+        """Whether tokens are signed with it now."""
+        return self.signs_from is not None and self.retired_at is None and self.revoked_at is None
+
+    @property
+    def is_next(self) -> bool:
+        """Whether it will sign after the one that does."""
+        return self.signs_from is None and self.retired_at is None and self.revoked_at is None
+
 
 async def list_keys(connection: AsyncConnection) -> list[SigningKey]:
     """All keys, the newest first."""
@@ -34,12 +45,27 @@ async def list_keys(connection: AsyncConnection) -> list[SigningKey]:
     return [SigningKey(**row) for row in rows.mappings()]
 
 
-async def ensure_key(connection: AsyncConnection, make: Callable[[], SigningKey]) -> SigningKey:
-    """The newest key that signs; without one, `make` makes it. Of several callers at once one makes it for all."""
-    await connection.execute(select(func.pg_advisory_xact_lock(_FIRST_KEY_LOCK)))
-    for key in await list_keys(connection):
-        if key.retired_at is None:
-            return key
-    key = make()
+async def ensure_keys(connection: AsyncConnection, make: Callable[[], SigningKey]) -> bool:
+    """See that one key signs and one is next, made by `make` as keys that sign; whether any was made.
+
+    Of several callers at once one makes them for all.
+    """
+    await lock_keys(connection)
+    held = await list_keys(connection)
+    made = [] if any(key.signs for key in held) else [make()]
+    if not any(key.is_next for key in held):
+        made.append(replace(make(), signs_from=None))
+    for key in made:
+        await insert_key(connection, key)
+    return bool(made)
+
+
+async def lock_keys(connection: AsyncConnection) -> None:
+    """Be the only one to change the keys until the transaction ends; waits for the others."""
+    await connection.execute(select(func.pg_advisory_xact_lock(_KEYS_LOCK)))
+
+
+async def insert_key(connection: AsyncConnection, key: SigningKey) -> None:
+    """Store a new key."""
     await connection.execute(insert(SIGNING_KEYS).values(asdict(key)))
-    return key
+    await tell_access(connection)

@@ -141,13 +141,13 @@ async def list_feed(
     `since=` the last `page.newest_id`. So every event comes once, whatever is written meanwhile. Before an exchange's
     own changes comes one `listed` with `initial: true` for each instrument that its first sync found.
     """
-    secrets = services.tokens.cursor_secrets()
+    secret = services.tokens.sealing_secret
     if filters.cursor is None:
         asked = _read(services, filters)
     else:
         if len(request.query_params) > 1:
             raise bad_cursor("A cursor stands alone: it holds all the other parameters of its first page.")
-        asked = unseal(secrets, EVENTS_PATH, filters.cursor, Rest)
+        asked = unseal(secret, EVENTS_PATH, filters.cursor, Rest)
     exchanges = services.catalogue.allowed(asked.exchange)
     async with services.database.transaction() as connection:
         newest_id = await newest_event_id(connection)
@@ -173,7 +173,7 @@ async def list_feed(
     following = None
     if len(found) > asked.limit:
         newest_id = shown[-1].id
-        cursor = seal(secrets[0], EVENTS_PATH, msgspec.structs.replace(asked, after_id=newest_id))
+        cursor = seal(secret, EVENTS_PATH, msgspec.structs.replace(asked, after_id=newest_id))
         following = f"{request.scope.get('root_path', '')}{EVENTS_PATH}?cursor={cursor}"
         response.headers["Link"] = f'<{following}>; rel="next"'
     states = services.catalogue.snapshot.states

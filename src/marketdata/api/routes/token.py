@@ -92,12 +92,12 @@ async def create_token(request: Request, response: Response, services: ServicesN
         raise Problem(
             "unsupported-grant-type", f"`grant_type` is {_GRANT_TYPE}.", parameter="grant_type", supported=[_GRANT_TYPE]
         )
-    client = await _authenticate(services, client_id, secret)
+    client, secret_id = await _authenticate(services, client_id, secret)
     scopes = _choose_scopes(client, form.get("scope", ""))
     await services.ensure_keys()
     response.headers["Cache-Control"] = "no-store"
     return AccessToken(
-        access_token=services.tokens.issue(client.client_id, scopes),
+        access_token=services.tokens.issue(client.client_id, scopes, secret_id),
         expires_in=services.tokens.ttl_s,
         scope=" ".join(scopes),
     )
@@ -151,7 +151,8 @@ def _read_credentials(request: Request, form: Mapping[str, str]) -> tuple[str, s
     return client_id, secret
 
 
-async def _authenticate(services: Services, client_id: str, secret: str) -> ApiClient:
+async def _authenticate(services: Services, client_id: str, secret: str) -> tuple[ApiClient, str]:
+    """The client, and the id of the secret by which it came in."""
     now_ms = services.clock.now_ms()
     given = Secret.parse(secret)
     if given is not None and _CLIENT_ID.fullmatch(client_id):
@@ -161,7 +162,7 @@ async def _authenticate(services: Services, client_id: str, secret: str) -> ApiC
             known = any(one.is_live(now_ms) and one.is_same(given) for one in stored)
             if client is not None and known and client.is_active(now_ms):
                 await record_use(connection, given.id, now_ms)
-                return client
+                return client, given.id
     raise _invalid_client()
 
 
