@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from marketdata.api.access import AccessFollower
 from marketdata.api.auth import Tokens
 from marketdata.core.clock import ManualClock, SystemClock
-from marketdata.store.clients import create_client, disable_client, revoke_secret, rotate_client
+from marketdata.store.client_secrets import revoke_secret
+from marketdata.store.clients import create_client, disable_client, rotate_client, update_client
 from marketdata.store.engine import Database
 from tests.api.conftest import NOW_MS, Api, problem
 
@@ -84,11 +85,7 @@ async def test_a_client_expires_to_the_millisecond(api: Api, clock: ManualClock)
     token = api.token()
     await change(
         api,
-        lambda connection: connection.exec_driver_sql(
-            "WITH told AS (UPDATE access_state SET version = version + 1)"
-            " UPDATE api_clients SET expires_at = to_timestamp(%s)",
-            ((NOW_MS + 5000) / 1000,),
-        ),
+        lambda connection: update_client(connection, api.client_id, {"expires_at": NOW_MS + 5000}, NOW_MS),
     )
     clock.set(NOW_MS + 4999)
     assert await code(api, token) is None
@@ -100,10 +97,7 @@ async def test_a_scope_that_its_client_no_longer_has(api: Api) -> None:
     token = api.token("metadata:read", "candles:read")
     await change(
         api,
-        lambda connection: connection.exec_driver_sql(
-            "WITH told AS (UPDATE access_state SET version = version + 1)"
-            " UPDATE api_clients SET scopes = '{candles:read}'"
-        ),
+        lambda connection: update_client(connection, api.client_id, {"scopes": ("candles:read",)}, NOW_MS),
     )
     assert await code(api, token) == "insufficient-scope"
     assert await code(api, token, "/v1/candles/nowhere/X/1h") == "unknown-exchange"

@@ -1,10 +1,13 @@
 """What decides about access is read as a whole, and every change of it is told."""
 
 import psycopg
+import pytest
 
+from marketdata.core.errors import UnknownClient, UnknownSecret
 from marketdata.store.access import get_access
 from marketdata.store.changes import ACCESS_CHANNEL, get_access_version
-from marketdata.store.clients import create_client, disable_client, list_secrets, revoke_secret, rotate_client
+from marketdata.store.client_secrets import list_secrets, revoke_secret
+from marketdata.store.clients import create_client, disable_client, rotate_client
 from marketdata.store.engine import Database
 from marketdata.store.sealing import ensure_sealing_secret, get_sealing_secret
 
@@ -29,9 +32,9 @@ async def test_every_change_is_told_when_it_is_committed(database: Database, pos
                         assert await rotate_client(connection, client.client_id, NOW)
                     case "revoke":
                         secret = (await list_secrets(connection, client.client_id))[0]
-                        assert await revoke_secret(connection, client.client_id, secret.secret_id, NOW)
+                        await revoke_secret(connection, client.client_id, secret.secret_id, NOW)
                     case _:
-                        assert await disable_client(connection, client.client_id, NOW)
+                        await disable_client(connection, client.client_id, NOW)
                 assert await get_access_version(connection) > version
         heard = len(list(listening.notifies(timeout=0.5)))
     assert heard == 4
@@ -40,9 +43,12 @@ async def test_every_change_is_told_when_it_is_committed(database: Database, pos
 async def test_what_changes_nothing_is_not_told(database: Database) -> None:
     async with database.transaction() as connection:
         version = await get_access_version(connection)
-        assert not await disable_client(connection, "nobody", NOW)
-        assert not await revoke_secret(connection, "nobody", "nothing", NOW)
-        assert await rotate_client(connection, "nobody", NOW) is None
+        with pytest.raises(UnknownClient):
+            await disable_client(connection, "nobody", NOW)
+        with pytest.raises(UnknownSecret):
+            await revoke_secret(connection, "nobody", "nothing", NOW)
+        with pytest.raises(UnknownClient):
+            await rotate_client(connection, "nobody", NOW)
         assert await get_access_version(connection) == version
 
 

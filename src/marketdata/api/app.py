@@ -13,12 +13,14 @@ from starlette.middleware import Middleware
 
 from marketdata import __version__
 from marketdata.api.access import AccessFollower
+from marketdata.api.audit import Seldom
 from marketdata.api.auth import Tokens
 from marketdata.api.catalogue import Catalogue
 from marketdata.api.cors import Cors
 from marketdata.api.delivery import Delivery
 from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
+from marketdata.api.guessing import Slowed
 from marketdata.api.limits import Limits
 from marketdata.api.moments import Moments
 from marketdata.api.openapi_document import complete
@@ -28,6 +30,7 @@ from marketdata.api.routes import coverage, events, exchanges, health, history, 
 from marketdata.api.routes.candles import DEFAULT_LIMIT, MAX_LIMIT, candle_routes
 from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
+from marketdata.api.upkeep import keep_up_for_ever
 from marketdata.core.clock import Clock
 from marketdata.core.fetch import Fetcher
 from marketdata.core.limits import OwnRates, RatePool
@@ -85,9 +88,11 @@ def create_app(
         limits=Limits(
             rates or OwnRates(clock),
             clock,
-            lambda _: (settings.requests_per_minute, settings.candles_per_minute),
+            partial(_limits_of, tokens, settings),
             settings.requests_at_once,
         ),
+        slowed=Slowed(clock),
+        seldom=Seldom(clock),
     )
     database.around_transaction = partial(waiting_for, "db")
     app = Application(
@@ -123,6 +128,13 @@ def create_app(
     return app
 
 
+def _limits_of(tokens: Tokens, settings: ApiSettings, client_id: str) -> tuple[int, int]:
+    """The requests and candles that a client may have in a minute: its own limits, else the installation's."""
+    client = None if tokens.held is None else tokens.held.clients.get(client_id)
+    requests, candles = (None, None) if client is None else (client.requests_per_minute, client.candles_per_minute)
+    return requests or settings.requests_per_minute, candles or settings.candles_per_minute
+
+
 @asynccontextmanager
 async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
@@ -132,6 +144,7 @@ async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(services.keep_refreshing()),
         asyncio.create_task(services.access.follow(services.database.url)),
         asyncio.create_task(services.limits.keep(services.database)),
+        asyncio.create_task(keep_up_for_ever(services.database, services.clock, services.settings.key_lifetime)),
     ]
     try:
         yield

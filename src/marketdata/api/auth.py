@@ -151,6 +151,15 @@ class Tokens:
             raise _unauthorized("expired-token", "The access token has expired; ask for a new one.")
         return Caller(client, signed.scopes.intersection(client.scopes), signed)
 
+    def read(self, token: str) -> SignedToken | None:
+        """What a token of ours says that has not expired; what it is worth is not looked up."""
+        now_ms = self._clock.now_ms()
+        try:
+            signed = self._read(token, now_ms)
+        except NotOurToken:
+            return None
+        return signed if now_ms < (signed.expires_s + LEEWAY_S) * 1000 else None
+
     def _read(self, token: str, now_ms: int) -> SignedToken:
         """What a token of ours says, whose signature was verified now or a short while ago. Raises NotOurToken."""
         now = self._clock.monotonic()

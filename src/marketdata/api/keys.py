@@ -10,13 +10,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from marketdata.api import base64url
 from marketdata.api.profile import LEEWAY_S
 from marketdata.api.settings import MAX_TOKEN_TTL_S
-from marketdata.store.keys import SigningKey
+from marketdata.store.keys import RotationRule, SigningKey
 
 LEARNING_S: Final = 10
 """Within this time every process that reaches the database has learned of a key, with room to spare."""
 
 BELIEVED_MS: Final = (MAX_TOKEN_TTL_S + LEEWAY_S + LEARNING_S) * 1000
 """How long after a key was retired, or a secret has ended, a token of it may still have to be believed."""
+
+ROTATION: Final = RotationRule(published_ms=LEARNING_S * 1000, believed_ms=BELIEVED_MS)
 
 
 def make_key(now_ms: int) -> SigningKey:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from marketdata.api.access import AccessFollower
+from marketdata.api.audit import Seldom
 from marketdata.api.auth import Tokens
 from marketdata.api.catalogue import Catalogue
+from marketdata.api.guessing import Slowed
 from marketdata.api.limits import Limits
 from marketdata.api.moments import Moments
 from marketdata.api.problems import Problem
@@ -64,6 +66,10 @@ class Services:
     catalogue: Catalogue
     moments: Moments
     limits: Limits
+    slowed: Slowed
+    """Who has guessed too many secrets."""
+    seldom: Seldom
+    """What was written into the audit log a moment ago."""
     database_is_up: bool = field(default=False)
     """Whether the last look into the database succeeded."""
     is_stopping: bool = field(default=False)

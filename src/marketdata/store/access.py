@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marketdata.store.changes import get_access_version
-from marketdata.store.clients import ApiClient, ClientSecret, list_clients
+from marketdata.store.client_secrets import ClientSecret, list_believed_secrets
+from marketdata.store.clients import ApiClient, list_clients
 from marketdata.store.keys import SigningKey, list_keys
+from marketdata.store.revoked_tokens import list_revoked_tokens
 from marketdata.store.sealing import get_sealing_secret
-from marketdata.store.tables import CLIENT_SECRETS, REVOKED_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +40,14 @@ class Access:
 async def get_access(connection: AsyncConnection, now_ms: int, longest_ms: int) -> Access:
     """All of it; in a transaction of one instant, else it may be older than its version says, but never newer.
 
-    `longest_ms`: no token that is older can be believed, so what ended before then is left out.
+    `longest_ms`: no token that is older can be believed, so secrets that expired before then are left out.
     """
     version = await get_access_version(connection)
-    secrets = await connection.execute(
-        select(CLIENT_SECRETS)
-        .where(
-            CLIENT_SECRETS.c.revoked_at.is_(None),
-            or_(CLIENT_SECRETS.c.expires_at.is_(None), CLIENT_SECRETS.c.expires_at > now_ms - longest_ms),
-        )
-        .order_by(CLIENT_SECRETS.c.created_at.desc(), CLIENT_SECRETS.c.secret_id)
-    )
-    tokens = await connection.execute(
-        select(REVOKED_TOKENS.c.jti).where(REVOKED_TOKENS.c.expires_at > now_ms - longest_ms)
-    )
     return Access(
         version=version,
         clients={client.client_id: client for client in await list_clients(connection)},
-        secrets={row["secret_id"]: ClientSecret(**row) for row in secrets.mappings()},
-        revoked_tokens=frozenset(tokens.scalars()),
+        secrets={one.secret_id: one for one in await list_believed_secrets(connection, now_ms - longest_ms)},
+        revoked_tokens=await list_revoked_tokens(connection, now_ms),
         keys=tuple(await list_keys(connection)),
         sealing_secret=await get_sealing_secret(connection),
     )
