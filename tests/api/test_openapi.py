@@ -38,6 +38,15 @@ OPERATIONS = {
     "getLiveness": "GET /health/live",
     "getReadiness": "GET /health/ready",
     "listCandles": "GET /v1/candles/{exchange}/{symbol}/{interval}",
+    "revokeToken": "POST /v1/token/revoke",
+    "createClient": "POST /v1/admin/clients",
+    "listClients": "GET /v1/admin/clients",
+    "getClient": "GET /v1/admin/clients/{client_id}",
+    "updateClient": "PATCH /v1/admin/clients/{client_id}",
+    "disableClient": "POST /v1/admin/clients/{client_id}/disable",
+    "rotateClient": "POST /v1/admin/clients/{client_id}/rotate",
+    "revokeSecret": "POST /v1/admin/clients/{client_id}/secrets/{secret_id}/revoke",
+    "listAudit": "GET /v1/admin/audit",
     "getLatestCandle": "GET /v1/candles/{exchange}/{symbol}/{interval}/latest",
 }
 """What each operation is called in generated clients."""

@@ -26,7 +26,7 @@ from marketdata.api.moments import Moments
 from marketdata.api.openapi_document import complete
 from marketdata.api.problems import handle
 from marketdata.api.record import waiting_for
-from marketdata.api.routes import coverage, events, exchanges, health, history, operations, symbols, token
+from marketdata.api.routes import admin, audit, coverage, events, exchanges, health, history, operations, symbols, token
 from marketdata.api.routes.candles import DEFAULT_LIMIT, MAX_LIMIT, candle_routes
 from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
@@ -122,7 +122,7 @@ def create_app(
     app.state.services = services
     app.router.routes.extend(candle_routes())  # first, because routes are tried in turn
     # `…/history` before any symbol
-    for module in (token, exchanges, history, symbols, coverage, events, operations, health):
+    for module in (token, exchanges, history, symbols, coverage, events, operations, admin, audit, health):
         app.include_router(module.router)
     add_docs(app)
     return app

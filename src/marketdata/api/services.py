@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -153,6 +154,11 @@ class Services:
                     await listener.wait(LOOK_S)
         except DatabaseUnavailable:
             await self.refresh()  # it can be away for listeners alone
+
+    async def take_over_access(self) -> None:
+        """Go at once by what this process has just changed about access; if that fails, within seconds."""
+        with suppress(DatabaseUnavailable):
+            await self.access.refresh(self.database)
 
     async def ensure_keys(self) -> None:
         """Make sure that tokens can be issued, also right after a start without the database.

@@ -145,7 +145,7 @@ async def revoke_token(request: Request, services: ServicesNeeded) -> Response:
                     subject=token.client_id,
                     details=told,
                 )
-        await services.access.refresh(services.database)
+        await services.take_over_access()
     return Response(headers={"Cache-Control": "no-store"})
 
 
