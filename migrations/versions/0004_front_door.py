@@ -10,6 +10,17 @@ branch_labels = None
 depends_on = None
 
 _TIME = sa.TIMESTAMP(timezone=True)
+_TABLES = (
+    "client_usage",
+    "rate_windows",
+    "audit_log",
+    "known_addresses",
+    "guesses",
+    "revoked_tokens",
+    "access_state",
+    "sealing_secrets",
+)
+"""New with this version, but for the secrets, whose newest go back to their clients."""
 
 
 def upgrade() -> None:
@@ -21,7 +32,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("client_usage", "rate_windows", "audit_log", "guesses", "revoked_tokens", "sealing_secrets"):
+    for table in _TABLES:
         op.drop_table(table)
     op.execute("DROP FUNCTION refuse_change()")
     # what was meant to sign later, and what nobody trusts any more, would sign there
@@ -89,6 +100,14 @@ def _extend_keys() -> None:
         sa.CheckConstraint("id = 1", name=op.f("ck_sealing_secrets_one_row")),
         sa.CheckConstraint("octet_length(secret) = 32", name=op.f("ck_sealing_secrets_secret")),
     )
+    op.create_table(
+        "access_state",
+        sa.Column("id", sa.SmallInteger, server_default=sa.text("1"), nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_access_state"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_access_state_one_row")),
+    )
+    op.execute("INSERT INTO access_state (version) VALUES (0)")
 
 
 def _create_refusals() -> None:
@@ -111,6 +130,16 @@ def _create_refusals() -> None:
         sa.Column("at", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("kind", "subject", name="pk_guesses"),
         sa.CheckConstraint("kind IN ('client', 'address')", name=op.f("ck_guesses_kind")),
+    )
+    op.create_table(
+        "known_addresses",
+        sa.Column("client_id", sa.Text, nullable=False),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("last_seen_at", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("client_id", "address", name="pk_known_addresses"),
+        sa.ForeignKeyConstraint(
+            ["client_id"], ["api_clients.client_id"], name="fk_known_addresses_client_id_api_clients"
+        ),
     )
 
 

@@ -134,6 +134,11 @@ class Api:
     client_id: str
     client_secret: str
 
+    @property
+    def secret_id(self) -> str:
+        """The id of the client's secret."""
+        return self.client_secret.split("_")[1]
+
     def token(self, *scopes: str) -> str:
         """A good token."""
         return self.services.tokens.issue(self.client_id, scopes or ("candles:read", "metadata:read"))
@@ -181,6 +186,7 @@ async def empty_api(database: Database, fetchers: dict[ExchangeId, Fetcher], clo
     await services.refresh()
     async with database.transaction() as connection:
         client, secret = await create_client(connection, "test", ("metadata:read", "candles:read"), clock.now_ms())
+    await services.refresh()
     async with client_of(app) as http:
         yield Api(app, services, http, clock, client.client_id, secret)
 
@@ -207,12 +213,12 @@ async def market(postgres: Postgres) -> AsyncIterator[Market]:
         for fetcher in fetchers.values():
             run = await sync_exchange(database, fetcher, clock)
             assert run.outcome == "succeeded", run
-        app = create_app(database, fetchers, clock, ApiSettings())
-        services: Services = app.state.services
-        await services.refresh()
         async with database.transaction() as connection:
             scopes = ("metadata:read", "candles:read")
             client, secret = await create_client(connection, "test", scopes, MARKET_NOW_MS)
+        app = create_app(database, fetchers, clock, ApiSettings())
+        services: Services = app.state.services
+        await services.refresh()
         async with client_of(app) as http:
             yield Market(app, services, http, clock, client.client_id, secret, sources)
     await database.dispose()

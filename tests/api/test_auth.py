@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from marketdata.api.auth import make_key
+from marketdata.api.keys import make_key
 from marketdata.core.clock import ManualClock
-from marketdata.store.keys import ensure_key
+from marketdata.store.keys import SigningKey
 from tests.api.conftest import NOW_MS, Api, problem
 
 NOW_S = NOW_MS // 1000
@@ -29,20 +29,20 @@ def b64(raw: bytes) -> str:
 class Forge:
     """Makes tokens that are good but for what a test changes."""
 
-    def __init__(self, kid: str, private: Ed25519PrivateKey) -> None:
+    def __init__(self, api: Api, kid: str, private: Ed25519PrivateKey) -> None:
         self.kid = kid
         self.private = private
         self.header: dict[str, Any] = {"alg": "EdDSA", "kid": kid, "typ": "at+jwt"}
         self.claims: dict[str, Any] = {
             "iss": "marketdata",
             "aud": "marketdata-api",
-            "sub": "mdc_1",
-            "client_id": "mdc_1",
+            "sub": api.client_id,
+            "client_id": api.client_id,
             "scope": "metadata:read",
             "iat": NOW_S,
             "nbf": NOW_S,
             "exp": NOW_S + 900,
-            "jti": "1",
+            "jti": f"{api.secret_id}-1",
         }
 
     def sign(self, header: bytes, payload: bytes) -> str:
@@ -58,12 +58,17 @@ class Forge:
 
 @pytest.fixture
 async def forge(api: Api) -> Forge:
-    def never() -> Any:
-        raise AssertionError
+    key = signing(api)
+    return Forge(api, key.kid, Ed25519PrivateKey.from_private_bytes(key.private_key))
 
-    async with api.services.database.transaction() as connection:
-        key = await ensure_key(connection, never)
-    return Forge(key.kid, Ed25519PrivateKey.from_private_bytes(key.private_key))
+
+def signing(api: Api) -> SigningKey:
+    (key,) = (key for key in api.services.tokens.access.keys if key.signs)
+    return key
+
+
+def use_keys(api: Api, *keys: SigningKey) -> None:
+    api.services.tokens.use(dataclasses.replace(api.services.tokens.access, keys=keys))
 
 
 async def refused(api: Api, token: str) -> dict[str, object]:
@@ -89,7 +94,7 @@ async def test_no_token(api: Api) -> None:
 async def test_our_tokens_have_exactly_these_members(api: Api) -> None:
     head, body, _ = api.token("metadata:read").split(".")
     header = json.loads(base64.urlsafe_b64decode(head + "=="))
-    assert header == {"alg": "EdDSA", "typ": "at+jwt", "kid": next(iter(api.services.tokens.public_keys()))["kid"]}
+    assert header == {"alg": "EdDSA", "typ": "at+jwt", "kid": signing(api).kid}
     claims = json.loads(base64.urlsafe_b64decode(body + "=="))
     assert set(claims) == {"iss", "aud", "sub", "client_id", "scope", "iat", "nbf", "exp", "jti"}
     assert claims["exp"] - claims["iat"] == 900
@@ -198,7 +203,7 @@ async def test_shapes_that_are_no_token(api: Api, forge: Forge) -> None:
         forge.sign(json.dumps(forge.header).encode(), b"[" * 1000),
         forge.sign(json.dumps(forge.header).encode(), b"\xff"),
         forge.sign(json.dumps(forge.header).encode(), b"[]"),
-        forge.sign(json.dumps(forge.header).encode(), json.dumps(forge.claims).encode()[:-1] + b',"sub":"mdc_1"}'),
+        forge.sign(json.dumps(forge.header).encode(), json.dumps(forge.claims).encode()[:-1] + b',"jti":"x"}'),
     ):
         answer = await api.http.get(PATH, headers={b"Authorization": f"Bearer {bad}".encode("latin-1")})
         assert problem(answer) == INVALID, bad[:100]
@@ -219,7 +224,7 @@ async def test_authorization_that_is_no_bearer_token(api: Api, forge: Forge) -> 
 async def test_a_key_that_is_no_longer_trusted(api: Api, forge: Forge) -> None:
     token = forge.token()
     assert (await api.get(PATH, token=token)).status_code == 200
-    api.services.tokens.use([make_key(NOW_MS + 1)])
+    use_keys(api, make_key(NOW_MS + 1))
     assert await refused(api, token) == INVALID
 
 
@@ -228,13 +233,14 @@ async def test_a_retired_key_signs_nothing_new_and_verifies_as_long_as_its_token
 ) -> None:
     tokens = api.services.tokens
     old, new = make_key(NOW_MS), make_key(NOW_MS + 1)
-    tokens.use([old])
-    token = tokens.issue("mdc_1", ["metadata:read"])
-    tokens.use([dataclasses.replace(old, retired_at=NOW_MS), new])
-    assert tokens.verify(token).kid == old.kid
-    assert tokens.verify(tokens.issue("mdc_1", [])).kid == new.kid
-    clock.advance((86_400 + 31) * 1000)
-    tokens.use([dataclasses.replace(old, retired_at=NOW_MS), new])
+    use_keys(api, old)
+    token = tokens.issue(api.client_id, ["metadata:read"])
+    use_keys(api, dataclasses.replace(old, retired_at=NOW_MS), new)
+    assert tokens.verify(token).token.kid == old.kid
+    assert tokens.verify(tokens.issue(api.client_id, [])).token.kid == new.kid
+    clock.advance((86_400 + 30 + 10) * 1000 - 1)
+    assert len(tokens.public_keys()) == 2
+    clock.advance(1)
     assert [key["kid"] for key in tokens.public_keys()] == [new.kid]
 
 
@@ -243,12 +249,14 @@ async def test_the_memory_of_verified_tokens_is_bounded(
 ) -> None:
     monkeypatch.setattr("marketdata.api.auth._MAX_REMEMBERED", 3)
     for number in range(10):
-        assert api.services.tokens.verify(forge.token(jti=str(number))).client_id == "mdc_1"
+        assert api.services.tokens.verify(forge.token(scope=str(number))).client_id == api.client_id
     assert len(api.services.tokens._remembered) == 3
 
 
 async def test_the_published_keys_verify_our_tokens(api: Api) -> None:
-    (key,) = (await api.http.get("/.well-known/jwks.json")).json()["keys"]
+    keys = (await api.http.get("/.well-known/jwks.json")).json()["keys"]
+    assert len(keys) == 2, "the one that signs, and the next"
+    (key,) = (key for key in keys if key["kid"] == signing(api).kid)
     assert {name: key[name] for name in ("kty", "crv", "alg", "use")} == {
         "kty": "OKP",
         "crv": "Ed25519",

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import typer
 
-from marketdata.cli.clients import parse_expiry
-from marketdata.store.clients import get_client, list_clients, list_secrets
+from marketdata.cli.times import parse_expiry
+from marketdata.store.client_secrets import list_secrets
+from marketdata.store.clients import get_client, list_clients
 from marketdata.store.engine import Database
 from marketdata.store.secrets import Secret
 from tests.cli.command import marketdata
@@ -66,7 +67,7 @@ async def holds(database: Database, told: dict[str, Any]) -> bool:
 def test_a_client_that_is_not_there(command: str, postgres_url: str, tmp_path: Path) -> None:
     result = marketdata(tmp_path, "clients", command, "mdc_nobody", database_url=postgres_url)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == "error: there is no client of this id; `marketdata clients list` shows all\n"
+    assert result.stderr == "error: there is no client of this id; the list of clients shows all\n"
 
 
 async def test_wrong_usage_makes_no_client(database: Database, postgres_url: str, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from marketdata.core.clock import Clock
 from marketdata.core.exchanges import BUILT_IN
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.models import ExchangeId, Source
+from marketdata.store.clients import create_client
 from marketdata.store.engine import Database
 from marketdata.store.installation import claim_source
 from tests.api.conftest import SYMBOLS, store_symbols
@@ -43,12 +44,13 @@ async def faulty_api(database_url: str, clock: Clock) -> AsyncIterator[FaultyApi
         await store_symbols(database, SYMBOLS, clock.now_ms())
         async with database.transaction() as connection:
             await claim_source(connection, Source.SIMULATED, clock.now_ms())
+            client, _ = await create_client(connection, "tests", ("candles:read",), clock.now_ms())
         upstream = await opened.enter_async_context(open_http())
         fetchers = {adapter.exchange: Fetcher(adapter(), upstream, clock) for adapter in BUILT_IN}
         app = create_app(database, fetchers, clock, unlimited(token_ttl=3600))
         services: Services = app.state.services
         await services.refresh()
-        token = services.tokens.issue("tests", ("candles:read",))
+        token = services.tokens.issue(client.client_id, ("candles:read",))
         # without its lifespan, which would refresh on a clock that nobody moves
         config = uvicorn.Config(app, http="httptools", log_config=None, access_log=False, lifespan="off")
         url = await opened.enter_async_context(serving(config))

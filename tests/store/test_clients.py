@@ -1,16 +1,9 @@
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from marketdata.store.clients import (
-    create_client,
-    disable_client,
-    get_client,
-    list_clients,
-    list_last_used,
-    list_secrets,
-    record_use,
-    rotate_client,
-)
+from marketdata.core.errors import ClientDisabled, UnknownClient
+from marketdata.store.client_secrets import list_secrets, record_use
+from marketdata.store.clients import create_client, disable_client, get_client, list_clients, rotate_client
 from marketdata.store.engine import Database
 from marketdata.store.secrets import Secret
 
@@ -45,9 +38,12 @@ async def test_expiry(database: Database) -> None:
 async def test_disabled_for_good(database: Database) -> None:
     async with database.transaction() as connection:
         client, _ = await create_client(connection, "bot", [], NOW)
-        assert await disable_client(connection, client.client_id, NOW + 1)
-        assert await disable_client(connection, client.client_id, NOW + 2)
-        assert not await disable_client(connection, "nobody", NOW)
+        assert (await disable_client(connection, client.client_id, NOW + 1)).disabled_at == NOW + 1
+        assert (await disable_client(connection, client.client_id, NOW + 2)).disabled_at == NOW + 1
+        with pytest.raises(UnknownClient):
+            await disable_client(connection, "nobody", NOW)
+        with pytest.raises(ClientDisabled):
+            await rotate_client(connection, client.client_id, NOW + 3)
         stored = await get_client(connection, client.client_id)
     assert stored is not None
     assert stored.disabled_at == NOW + 1
@@ -61,7 +57,8 @@ async def test_rotation_leaves_the_secret_before_and_ends_older_ones(database: D
         assert [one.is_live(NOW + 1) for one in await list_secrets(connection, client.client_id)] == [True, True]
         third = await rotate_client(connection, client.client_id, NOW + 2)
         stored = await list_secrets(connection, client.client_id)
-        assert await rotate_client(connection, "nobody", NOW) is None
+        with pytest.raises(UnknownClient):
+            await rotate_client(connection, "nobody", NOW)
     assert [(one.secret_id, one.revoked_at) for one in stored] == [
         (secret_id(third), None),
         (secret_id(second), None),
@@ -79,10 +76,10 @@ async def test_use_is_noted_to_the_minute(database: Database) -> None:
     seen = []
     async with database.transaction() as connection:
         client, secret = await create_client(connection, "bot", [], NOW)
-        assert await list_last_used(connection) == {client.client_id: None}
+        assert [one.last_used_at for one in await list_secrets(connection, client.client_id)] == [None]
         for moment in (NOW, NOW + 60_000, NOW + 60_001):
             await record_use(connection, secret_id(secret), moment)
-            seen.append((await list_last_used(connection))[client.client_id])
+            seen += [one.last_used_at for one in await list_secrets(connection, client.client_id)]
     assert seen == [NOW, NOW, NOW + 60_001]
 
 

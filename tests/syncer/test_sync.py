@@ -15,6 +15,7 @@ from marketdata.core.exchanges import get_adapter
 from marketdata.core.exchanges.coinbase import Coinbase
 from marketdata.core.fetch import Fetcher, open_http
 from marketdata.core.models import ExchangeId, Listing, Source, Status
+from marketdata.store.audit import AuditFilters, list_entries, newest_entry_id
 from marketdata.store.engine import Database
 from marketdata.store.events import list_changes
 from marketdata.store.exchanges import ExchangeState, list_exchanges, list_intervals
@@ -129,6 +130,11 @@ async def test_syncs_follow_an_exchange_through_the_years(
         accepted = second
         second = await sync_exchange(database, fetcher, clock, accepted=accepted)
         assert (second.outcome, second.accepted_run) == ("succeeded", accepted.id)
+        async with database.transaction() as connection:
+            up_to = await newest_entry_id(connection)
+            (line,) = await list_entries(connection, AuditFilters(), up_to_id=up_to, limit=9)
+        assert (line.action, line.actor, line.subject) == ("guard.overridden", "operator", fetcher.adapter.exchange)
+        assert line.details == {"accepted_run": accepted.id, "run": second.id}
     rows = await stored(database, exchange)
     assert second.added > 0
     assert len(rows) == first.added + second.added

@@ -12,21 +12,25 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from marketdata import __version__
+from marketdata.api.access import AccessFollower
+from marketdata.api.audit import Seldom
 from marketdata.api.auth import Tokens
 from marketdata.api.catalogue import Catalogue
 from marketdata.api.cors import Cors
 from marketdata.api.delivery import Delivery
 from marketdata.api.docs import add_docs
 from marketdata.api.envelope import Envelope
+from marketdata.api.guessing import Slowed
 from marketdata.api.limits import Limits
 from marketdata.api.moments import Moments
 from marketdata.api.openapi_document import complete
 from marketdata.api.problems import handle
 from marketdata.api.record import waiting_for
-from marketdata.api.routes import coverage, events, exchanges, health, history, operations, symbols, token
+from marketdata.api.routes import admin, audit, coverage, events, exchanges, health, history, operations, symbols, token
 from marketdata.api.routes.candles import DEFAULT_LIMIT, MAX_LIMIT, candle_routes
 from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
+from marketdata.api.upkeep import keep_up_for_ever
 from marketdata.core.clock import Clock
 from marketdata.core.fetch import Fetcher
 from marketdata.core.limits import OwnRates, RatePool
@@ -70,22 +74,25 @@ def create_app(
     While the server runs it (ASGI lifespan), it follows what is new in the database; without a lifespan, as in a test,
     `app.state.services.refresh()` does so once.
     """
-    catalogue = Catalogue(tuple(fetchers))
+    catalogue, tokens = Catalogue(tuple(fetchers)), Tokens(clock, settings.token_ttl)
     services = Services(
         database=database,
         fetchers=fetchers,
         clock=clock,
         settings=settings,
         sync_interval_s=sync_interval_s,
-        tokens=Tokens(clock, settings.token_ttl),
+        tokens=tokens,
+        access=AccessFollower(tokens, clock),
         catalogue=catalogue,
         moments=Moments(database, catalogue, clock),
         limits=Limits(
             rates or OwnRates(clock),
             clock,
-            lambda _: (settings.requests_per_minute, settings.candles_per_minute),
+            partial(_limits_of, tokens, settings),
             settings.requests_at_once,
         ),
+        slowed=Slowed(clock),
+        seldom=Seldom(clock),
     )
     database.around_transaction = partial(waiting_for, "db")
     app = Application(
@@ -115,10 +122,17 @@ def create_app(
     app.state.services = services
     app.router.routes.extend(candle_routes())  # first, because routes are tried in turn
     # `…/history` before any symbol
-    for module in (token, exchanges, history, symbols, coverage, events, operations, health):
+    for module in (token, exchanges, history, symbols, coverage, events, operations, admin, audit, health):
         app.include_router(module.router)
     add_docs(app)
     return app
+
+
+def _limits_of(tokens: Tokens, settings: ApiSettings, client_id: str) -> tuple[int, int]:
+    """The requests and candles that a client may have in a minute: its own limits, else the installation's."""
+    client = None if tokens.held is None else tokens.held.clients.get(client_id)
+    requests, candles = (None, None) if client is None else (client.requests_per_minute, client.candles_per_minute)
+    return requests or settings.requests_per_minute, candles or settings.candles_per_minute
 
 
 @asynccontextmanager
@@ -128,7 +142,9 @@ async def _follow_database(app: FastAPI) -> AsyncIterator[None]:
     await services.refresh()
     following = [
         asyncio.create_task(services.keep_refreshing()),
+        asyncio.create_task(services.access.follow(services.database.url)),
         asyncio.create_task(services.limits.keep(services.database)),
+        asyncio.create_task(keep_up_for_ever(services.database, services.clock, services.settings.key_lifetime)),
     ]
     try:
         yield

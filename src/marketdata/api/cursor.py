@@ -5,7 +5,6 @@ A cursor is the base64url of a msgpack payload with an HMAC-SHA-256 tag over the
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -27,8 +26,8 @@ def seal(secret: bytes, bound_to: str, page: object) -> str:
     return base64url.encode(payload + _tag(secret, bound_to, payload))
 
 
-def unseal[Page](secrets: Sequence[bytes], bound_to: str, text: str, kind: type[Page]) -> Page:
-    """What was sealed with one of `secrets`.
+def unseal[Page](secret: bytes, bound_to: str, text: str, kind: type[Page]) -> Page:
+    """What was sealed with `secret`.
 
     Raises Problem `bad-cursor` when the text was changed, or belongs to another path or installation.
     """
@@ -36,7 +35,7 @@ def unseal[Page](secrets: Sequence[bytes], bound_to: str, text: str, kind: type[
     try:
         sealed = base64url.decode(text)
         payload, tag = sealed[:-_TAG_BYTES], sealed[-_TAG_BYTES:]
-        if any(hmac.compare_digest(tag, _tag(secret, bound_to, payload)) for secret in secrets):
+        if hmac.compare_digest(tag, _tag(secret, bound_to, payload)):
             return msgspec.msgpack.decode(payload, type=kind)
     except (ValueError, msgspec.DecodeError):
         raise refusal from None

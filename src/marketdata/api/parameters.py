@@ -11,7 +11,7 @@ from fastapi import Path
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from marketdata.api.problems import Problem
-from marketdata.api.timestamps import LATEST_MS, SECONDS, parse_timestamp, to_rfc3339
+from marketdata.api.timestamps import FIRST_TIME, LATEST_MS, SECONDS, parse_timestamp, to_rfc3339
 from marketdata.core.models import Interval
 
 _MAX_PARAMETERS: Final = 100
@@ -29,6 +29,15 @@ TIME_SCHEMA: Final[Mapping[str, object]] = {
     ]
 }
 """A moment in a query; what lies between the two ranges looks like seconds."""
+
+SINCE_SCHEMA: Final[Mapping[str, object]] = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": FIRST_TIME - 1},
+        {"type": "integer", "minimum": FIRST_TIME, "maximum": LATEST_MS},
+        {"type": "string", "format": "date-time"},
+    ]
+}
+"""An id, or a moment, in a query."""
 
 EXCHANGE_TEXT: Final = "An exchange of `/v1/exchanges`."
 SYMBOL_TEXT: Final = (
@@ -73,16 +82,16 @@ def read_query(query: bytes, known: Collection[str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, value in pairs:
         if name not in known:
-            raise _unknown(name, known)
+            raise unknown_name("query parameter", name, known)
         if name in values:
             raise Problem("invalid-parameter", f"`{name}` is given more than once.", parameter=name)
         values[name] = value
     return values
 
 
-def _unknown(name: str, known: Collection[str]) -> Problem:
-    """An unknown name is repeated only if it looks like one."""
-    problem = Problem("unknown-parameter", "Nothing was done: there is no such query parameter here.")
+def unknown_name(what: str, name: str, known: Collection[str]) -> Problem:
+    """The refusal of an unknown name, which is repeated only if it looks like one."""
+    problem = Problem("unknown-parameter", f"Nothing was done: there is no such {what} here.")
     if _NAME.fullmatch(name):
         problem.members["parameter"] = name
         if close := difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5):

@@ -85,6 +85,7 @@ _OAUTH_ERRORS: Mapping[str, str] = {
     "invalid-client": "invalid_client",
     "unsupported-grant-type": "unsupported_grant_type",
     "invalid-scope": "invalid_scope",
+    "rate-limited": "temporarily_unavailable",
     "database-unavailable": "temporarily_unavailable",
     "internal-error": "server_error",
 }

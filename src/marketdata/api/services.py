@@ -2,11 +2,15 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from marketdata.api.auth import Tokens, make_key
+from marketdata.api.access import AccessFollower
+from marketdata.api.audit import Seldom
+from marketdata.api.auth import Tokens
 from marketdata.api.catalogue import Catalogue
+from marketdata.api.guessing import Slowed
 from marketdata.api.limits import Limits
 from marketdata.api.moments import Moments
 from marketdata.api.problems import Problem
@@ -19,7 +23,6 @@ from marketdata.core.models import ExchangeId, Interval, Source, Symbol
 from marketdata.store.coverage import Observation
 from marketdata.store.engine import Database
 from marketdata.store.exchanges import SYNCS_CHANNEL
-from marketdata.store.keys import ensure_key, list_keys
 from marketdata.store.listen import listen
 
 logger = logging.getLogger(__name__)
@@ -59,9 +62,15 @@ class Services:
     settings: ApiSettings
     sync_interval_s: float
     tokens: Tokens
+    access: AccessFollower
+    """Keeps what `tokens` goes by up to date."""
     catalogue: Catalogue
     moments: Moments
     limits: Limits
+    slowed: Slowed
+    """Who has guessed too many secrets."""
+    seldom: Seldom
+    """What was written into the audit log a moment ago."""
     database_is_up: bool = field(default=False)
     """Whether the last look into the database succeeded."""
     is_stopping: bool = field(default=False)
@@ -115,7 +124,7 @@ class Services:
     async def refresh(self) -> None:
         """Take over what is new in the database; without it, go on with what is held."""
         try:
-            await self.refresh_keys()
+            await self.access.refresh(self.database)
             await self.catalogue.refresh(self.database)
         except DatabaseUnavailable as error:
             if self.database_is_up:
@@ -146,16 +155,15 @@ class Services:
         except DatabaseUnavailable:
             await self.refresh()  # it can be away for listeners alone
 
+    async def take_over_access(self) -> None:
+        """Go at once by what this process has just changed about access; if that fails, within seconds."""
+        with suppress(DatabaseUnavailable):
+            await self.access.refresh(self.database)
+
     async def ensure_keys(self) -> None:
         """Make sure that tokens can be issued, also right after a start without the database.
 
         Raises DatabaseUnavailable when no key is held and none can be read.
         """
         if not self.tokens.can_issue:
-            await self.refresh_keys()
-
-    async def refresh_keys(self) -> None:
-        """Take over the signing keys, making the first one. Raises DatabaseUnavailable, keeping what is held."""
-        async with self.database.transaction() as connection:
-            await ensure_key(connection, lambda: make_key(self.clock.now_ms()))
-            self.tokens.use(await list_keys(connection))
+            await self.access.refresh(self.database)

@@ -30,6 +30,10 @@ class ApiSettings(BaseSettings):
     token_ttl: Annotated[
         int, Field(ge=10, le=MAX_TOKEN_TTL_S, description="How long an access token lives, seconds.")
     ] = 900
+    key_lifetime: Annotated[
+        int,
+        Field(ge=60, le=31_536_000, description="How long a key signs tokens until the next one does, seconds."),
+    ] = 2_592_000
     cors_origins: Annotated[
         tuple[str, ...],
         NoDecode,

@@ -9,6 +9,9 @@ from marketdata.api.problems import Problem
 LATEST_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999; nothing later can be written in RFC 3339."""
 
+FIRST_TIME: Final = 100_000_000_000
+"""The smallest whole number that is taken for a time where ids are, too, epoch ms (in 1973); those below are ids."""
+
 SECONDS: Final = range(10**8, 10**11)
 """Epoch seconds from 1973 on; as milliseconds they would be days of 1970 to 1973, before all candles."""
 
@@ -35,6 +38,23 @@ def parse_timestamp(name: str, text: str) -> int:
     if not 0 <= time_ms <= LATEST_MS:
         raise _invalid(name)
     return time_ms
+
+
+def parse_since(text: str, what: str) -> tuple[int, int | None]:
+    """The id after which, 0 for none, and the time since when, epoch ms, that parameter `since` means.
+
+    `what`: whose id it is. Raises Problem as `parse_timestamp`.
+    """
+    if re.fullmatch(r"\d{1,15}", text, re.ASCII) and int(text) < FIRST_TIME:
+        return int(text), None
+    if re.match(r"\d{4}-|\d+$", text, re.ASCII):
+        return 0, parse_timestamp("since", text)
+    raise Problem(
+        "invalid-parameter",
+        f"`since` is {what} (below {FIRST_TIME}) or a time: epoch milliseconds (UTC), or RFC 3339 with a time of day"
+        " and a zone, such as `2026-01-31T00:00:00Z`.",
+        parameter="since",
+    )
 
 
 def _parse_rfc3339(name: str, text: str) -> int:

@@ -1,139 +1,247 @@
-"""`marketdata clients`: who may ask the API."""
+"""`marketdata clients`: who may ask the API, for what and how much."""
 
 import json
-import re
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from marketdata.cli.database import in_store
-from marketdata.cli.failures import FAILED, fail
+from marketdata.cli.printed import iso, print_rows
+from marketdata.cli.times import parse_expiry
 from marketdata.core.clock import SystemClock
 from marketdata.store.scopes import CANDLES_READ, METADATA_READ, SCOPES
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from marketdata.store.client_secrets import ClientSecret
+    from marketdata.store.clients import ApiClient, ClientChanges
 
 DEFAULT_SCOPES = (CANDLES_READ, METADATA_READ)
-_UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+NEVER, DEFAULT = "never", "default"
 
-app = typer.Typer(no_args_is_help=True, help="Create, list, disable and rotate the API's clients.")
+app = typer.Typer(no_args_is_help=True, help="Manage the API's clients and their secrets.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ClientId = Annotated[str, typer.Argument(help="The client's id, `mdc_…`.", show_default=False)]
+Scope = Annotated[
+    list[str] | None,
+    typer.Option(help=f"What it may do, one of {', '.join(SCOPES)}; give it again for more.", show_default=False),
+]
+Expires = Annotated[
+    str | None,
+    typer.Option(help="When it ends: a duration such as 12h or 90d, or a time such as 2027-01-01T00:00:00Z."),
+]
 
 
 @app.command(
     epilog="Examples: marketdata clients create my-bot\n\n"
-    "marketdata clients create ci --scope metadata:read --expires 30d --json"
+    "marketdata clients create ci --scope metadata:read --expires 30d --json\n\n"
+    "marketdata clients create research --requests-per-minute 600 --candles-per-minute 1000000"
 )
 def create(
     name: Annotated[str, typer.Argument(help="What you call it.", show_default=False)],
-    scope: Annotated[
-        list[str] | None,
-        typer.Option(help=f"What it may do, one of {', '.join(SCOPES)}; give it again for more.", show_default=False),
+    scope: Scope = None,
+    expires: Expires = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="How many requests it may send in a minute; else the usual.")
     ] = None,
-    expires: Annotated[
-        str | None,
-        typer.Option(help="When it ends: a duration such as 12h or 90d, or a time such as 2027-01-01T00:00:00Z."),
+    candles_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="How many candles it may get in a minute; else the usual.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a client and print its secret, which is shown this once; it may read candles and metadata unless told."""
     from marketdata.store.clients import create_client
 
-    scopes = tuple(dict.fromkeys(scope or DEFAULT_SCOPES))
-    for one in scopes:
-        if one not in SCOPES:
-            raise typer.BadParameter(f"no such scope; choose from {', '.join(SCOPES)}", param_hint="--scope")
-    if not name.strip():
-        raise typer.BadParameter("a client needs a name", param_hint="NAME")
+    scopes, named = _scopes(scope or DEFAULT_SCOPES), _name(name)
     now_ms = SystemClock().now_ms()
     expires_at = None if expires is None else parse_expiry(expires, now_ms)
-    client, secret = in_store(lambda connection: create_client(connection, name.strip(), scopes, now_ms, expires_at))
+    client, secret = in_store(
+        lambda connection: create_client(
+            connection,
+            named,
+            scopes,
+            now_ms,
+            expires_at,
+            requests_per_minute=requests_per_minute,
+            candles_per_minute=candles_per_minute,
+        )
+    )
     _print_secret(client.client_id, secret, scopes, as_json=as_json)
 
 
 @app.command("list", epilog="Example: marketdata clients list --json")
 def list_all(as_json: Json = False) -> None:
-    """List all clients, oldest first; secrets are not kept, so they cannot be shown."""
-    from rich.console import Console
+    """List all clients, oldest first, with the ids of their live secrets; secrets themselves are not kept."""
+    from marketdata.store.client_secrets import list_secrets
+    from marketdata.store.clients import list_clients
 
-    from marketdata.store.clients import list_clients_with_use
+    async def read(connection: Any) -> "tuple[list[ApiClient], list[ClientSecret]]":  # noqa: ANN401
+        return await list_clients(connection), await list_secrets(connection)
 
     now_ms = SystemClock().now_ms()
-    rows = [
+    clients, secrets = in_store(read)
+    rows = []
+    for client in clients:
+        its = [secret for secret in secrets if secret.client_id == client.client_id]
+        used = [secret.last_used_at for secret in its if secret.last_used_at is not None]
+        rows.append(
+            {
+                **_told(client, now_ms),
+                "last_used": iso(max(used, default=None)),
+                "secrets": [secret.secret_id for secret in its if secret.is_live(now_ms)],
+            }
+        )
+    shown = {"client_id": "client id", "name": "name", "scopes": "scopes", "state": "state", "secrets": "secrets"}
+    print_rows(rows, {**shown, "expires": "expires", "last_used": "last used"}, as_json=as_json)
+
+
+@app.command(epilog="Example: marketdata clients show mdc_0123456789abcdef")
+def show(client_id: ClientId) -> None:
+    """Print one client and all its secrets, by their ids, as JSON."""
+    from marketdata.core.errors import UnknownClient
+    from marketdata.store.client_secrets import list_secrets
+    from marketdata.store.clients import get_client
+
+    async def read(connection: Any) -> "tuple[ApiClient | None, list[ClientSecret]]":  # noqa: ANN401
+        return await get_client(connection, client_id), await list_secrets(connection, client_id)
+
+    now_ms = SystemClock().now_ms()
+    client, secrets = in_store(read)
+    if client is None:
+        raise UnknownClient
+    told = [
         {
-            "client_id": client.client_id,
-            "name": client.name,
-            "scopes": list(client.scopes),
-            "state": "active" if client.is_active(now_ms) else "disabled" if client.disabled_at else "expired",
-            "created": _iso(client.created_at),
-            "expires": _iso(client.expires_at),
-            "last_used": _iso(last_used_at),
+            "secret_id": secret.secret_id,
+            "state": "live" if secret.is_live(now_ms) else "expired" if secret.revoked_at is None else "revoked",
+            "created": iso(secret.created_at),
+            "expires": iso(secret.expires_at),
+            "revoked": iso(secret.revoked_at),
+            "last_used": iso(secret.last_used_at),
         }
-        for client, last_used_at in in_store(list_clients_with_use)
+        for secret in secrets
     ]
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    console = Console(highlight=False, markup=False)
-    if console.is_terminal:
-        console.print(_table(rows))
-    else:
-        for row in rows:
-            typer.echo("\t".join(map(_cell, row.values())))
+    typer.echo(json.dumps({**_told(client, now_ms), "secrets": told}, indent=2, ensure_ascii=False))
+
+
+@app.command(
+    epilog="Examples: marketdata clients update mdc_0123456789abcdef --scope metadata:read\n\n"
+    "marketdata clients update mdc_0123456789abcdef --requests-per-minute 600 --expires never"
+)
+def update(
+    client_id: ClientId,
+    name: Annotated[str | None, typer.Option(help="What you call it.", show_default=False)] = None,
+    scope: Scope = None,
+    expires: Annotated[str | None, typer.Option(help=f"As for create, or `{NEVER}`.", show_default=False)] = None,
+    requests_per_minute: Annotated[
+        str | None, typer.Option(help=f"A number, or `{DEFAULT}` for the usual.", show_default=False)
+    ] = None,
+    candles_per_minute: Annotated[
+        str | None, typer.Option(help=f"A number, or `{DEFAULT}` for the usual.", show_default=False)
+    ] = None,
+) -> None:
+    """Change a client; within 5 seconds its tokens are worth what it then may. `--scope` names all that it may do."""
+    from marketdata.store.clients import update_client
+
+    now_ms = SystemClock().now_ms()
+    changes: ClientChanges = {}
+    if name is not None:
+        changes["name"] = _name(name)
+    if scope:
+        changes["scopes"] = _scopes(scope)
+    if expires is not None:
+        changes["expires_at"] = None if expires == NEVER else parse_expiry(expires, now_ms)
+    if requests_per_minute is not None:
+        changes["requests_per_minute"] = _limit(requests_per_minute, "--requests-per-minute")
+    if candles_per_minute is not None:
+        changes["candles_per_minute"] = _limit(candles_per_minute, "--candles-per-minute")
+    if not changes:
+        raise typer.BadParameter("say what to change: --name, --scope, --expires or a limit")
+    client = in_store(lambda connection: update_client(connection, client_id, changes, now_ms))
+    typer.echo(json.dumps(_told(client, now_ms), indent=2, ensure_ascii=False))
 
 
 @app.command(epilog="Example: marketdata clients disable mdc_0123456789abcdef")
 def disable(client_id: ClientId) -> None:
-    """Disable a client for good; it gets no more tokens, and those that it has end within their time."""
+    """Disable a client for good; within 5 seconds none of its tokens is taken."""
     from marketdata.store.clients import disable_client
 
     now_ms = SystemClock().now_ms()
-    if not in_store(lambda connection: disable_client(connection, client_id, now_ms)):
-        _no_such_client()
+    in_store(lambda connection: disable_client(connection, client_id, now_ms))
     typer.echo(f"{client_id} is disabled")
 
 
-@app.command(epilog="Example: marketdata clients rotate mdc_0123456789abcdef --json")
-def rotate(client_id: ClientId, as_json: Json = False) -> None:
+@app.command(
+    epilog="Examples: marketdata clients rotate mdc_0123456789abcdef --json\n\n"
+    "marketdata clients rotate mdc_0123456789abcdef --revoke"
+)
+def rotate(
+    client_id: ClientId,
+    expires: Expires = None,
+    revoke: Annotated[bool, typer.Option("--revoke", help="End the others at once, with their tokens.")] = False,
+    as_json: Json = False,
+) -> None:
     """Give a client a new secret and print it; the one before goes on until it is changed over, older ones end."""
     from marketdata.store.clients import get_client, rotate_client
 
     now_ms = SystemClock().now_ms()
-    secret = in_store(lambda connection: rotate_client(connection, client_id, now_ms))
-    client = in_store(lambda connection: get_client(connection, client_id))
-    if secret is None or client is None:
-        _no_such_client()
-    else:
-        _print_secret(client_id, secret, client.scopes, as_json=as_json)
+    expires_at = None if expires is None else parse_expiry(expires, now_ms)
+
+    async def do(connection: Any) -> "tuple[str, ApiClient | None]":  # noqa: ANN401
+        secret = await rotate_client(connection, client_id, now_ms, expires_at, revoke=revoke)
+        return secret, await get_client(connection, client_id)
+
+    secret, client = in_store(do)
+    _print_secret(client_id, secret, () if client is None else client.scopes, as_json=as_json)
 
 
-def parse_expiry(text: str, now_ms: int) -> int:
-    """The time that a user means by `90d`, `12h`, `30m` or an RFC 3339 time with its zone, epoch ms.
+@app.command(epilog="Example: marketdata clients revoke-secret mdc_0123456789abcdef Ab3dE6gH")
+def revoke_secret(
+    client_id: ClientId,
+    secret_id: Annotated[str, typer.Argument(help="The 8 characters after `mds_`.", show_default=False)],
+) -> None:
+    """End one secret of a client; within 5 seconds no token that was got with it is taken."""
+    from marketdata.store.client_secrets import revoke_secret as revoke
 
-    Raises typer.BadParameter for anything else and for the past.
-    """
-    duration = re.fullmatch(r"(\d{1,6})([mhd])", text)
-    if duration:
-        expires_ms = now_ms + int(duration[1]) * _UNIT_MS[duration[2]]
-    else:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise typer.BadParameter(
-                "give 12h, 90d or a time such as 2027-01-01T00:00:00Z", param_hint="--expires"
-            ) from None
-        if moment.tzinfo is None:
-            raise typer.BadParameter("a time needs its zone, such as Z at its end", param_hint="--expires")
-        expires_ms = round(moment.timestamp() * 1000)
-    if expires_ms <= now_ms:
-        raise typer.BadParameter("that is in the past", param_hint="--expires")
-    return expires_ms
+    now_ms = SystemClock().now_ms()
+    in_store(lambda connection: revoke(connection, client_id, secret_id, now_ms))
+    typer.echo(f"secret {secret_id} of {client_id} is revoked")
+
+
+def _told(client: "ApiClient", now_ms: int) -> dict[str, object]:
+    return {
+        "client_id": client.client_id,
+        "name": client.name,
+        "scopes": list(client.scopes),
+        "state": "active" if client.is_active(now_ms) else "disabled" if client.disabled_at else "expired",
+        "created": iso(client.created_at),
+        "expires": iso(client.expires_at),
+        "requests_per_minute": client.requests_per_minute,
+        "candles_per_minute": client.candles_per_minute,
+    }
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("a client needs a name", param_hint="NAME")
+    return text.strip()
+
+
+def _scopes(asked: Iterable[str]) -> tuple[str, ...]:
+    scopes = tuple(dict.fromkeys(asked))
+    for one in scopes:
+        if one not in SCOPES:
+            raise typer.BadParameter(f"no such scope; choose from {', '.join(SCOPES)}", param_hint="--scope")
+    return scopes
+
+
+def _limit(text: str, option: str) -> int | None:
+    if text == DEFAULT:
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:19]) < 2**63):
+        raise typer.BadParameter(f"give a number from 1, or `{DEFAULT}`", param_hint=option)
+    return int(text)
 
 
 def _print_secret(client_id: str, secret: str, scopes: tuple[str, ...], *, as_json: bool) -> None:
@@ -145,32 +253,3 @@ def _print_secret(client_id: str, secret: str, scopes: tuple[str, ...], *, as_js
     typer.echo(f"scopes         {' '.join(scopes)}")
     if sys.stdout.isatty():
         typer.secho("The secret is shown this once.", dim=True)
-
-
-def _no_such_client() -> None:
-    fail("there is no client of this id; `marketdata clients list` shows all")
-    raise typer.Exit(FAILED)
-
-
-def _iso(time_ms: int | None) -> str | None:
-    if time_ms is None:
-        return None
-    return datetime.fromtimestamp(time_ms // 1000, UTC).isoformat().replace("+00:00", "Z")
-
-
-def _table(rows: Sequence[Mapping[str, object]]) -> "Table":
-    """For a person: whole ids, times to the day."""
-    from rich.table import Table
-
-    table = Table("client id", "name", "scopes", "state", "expires", "last used", box=None, pad_edge=False)
-    table.columns[0].no_wrap = True
-    for row in rows:
-        expires, last_used = (_cell(row[name])[:10] for name in ("expires", "last_used"))
-        table.add_row(*(_cell(row[name]) for name in ("client_id", "name", "scopes", "state")), expires, last_used)
-    return table
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return " ".join(value)
-    return "-" if value is None else str(value)

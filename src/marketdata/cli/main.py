@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from marketdata import __version__
-from marketdata.cli import clients, database, services, sync, up
+from marketdata.cli import audit, clients, database, keys, services, sync, up
 from marketdata.cli.failures import EXIT_STATUSES, Application
 from marketdata.logs import configure_logs
 
@@ -58,3 +58,5 @@ app.command(
     "marketdata simulate --fault list"
 )(services.simulate)
 app.add_typer(clients.app, name="clients")
+app.add_typer(keys.app, name="keys")
+app.command(epilog="Examples: marketdata audit --since 24h\n\nmarketdata audit --limit 1000 --json")(audit.audit)

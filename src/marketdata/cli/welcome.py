@@ -9,12 +9,13 @@ from rich.text import Text
 
 from marketdata import __version__
 from marketdata.api.auth import Tokens
+from marketdata.api.keys import BELIEVED_MS
 from marketdata.cli.clients import DEFAULT_SCOPES
 from marketdata.core.clock import Clock
 from marketdata.core.models import ExchangeId, Source, Status
+from marketdata.store.access import get_access
 from marketdata.store.clients import ApiClient, create_client, list_clients
 from marketdata.store.engine import Database
-from marketdata.store.keys import list_keys
 from marketdata.store.scopes import CANDLES_READ
 from marketdata.store.symbols import list_symbols
 from marketdata.store.syncs import SyncRun
@@ -54,7 +55,7 @@ async def make_token(database: Database, clock: Clock, client: ApiClient, ttl_s:
     """A fresh access token for `client`."""
     tokens = Tokens(clock, ttl_s)
     async with database.transaction() as connection:
-        tokens.use(await list_keys(connection))
+        tokens.use(await get_access(connection, clock.now_ms(), BELIEVED_MS))
     return tokens.issue(client.client_id, client.scopes)
 
 

@@ -7,6 +7,9 @@ MarketDataError
 │   ├── UnsupportedInterval   the exchange has no such interval (`supported`)
 │   ├── UnknownExchange       no adapter of that name (`supported`)
 │   ├── NotQuarantined        there is no such quarantined listing to accept
+│   ├── UnknownClient         there is no API client of that id
+│   ├── UnknownSecret         the client has no secret of that id
+│   ├── ClientDisabled        the client is disabled for good
 │   └── InvalidSetting        a setting that cannot work (`setting`)
 ├── UpstreamError             an exchange, named by `exchange`, did not give a usable answer
 │   ├── UpstreamBadData       it answered, and the answer breaks a rule (`rule`, `candle`)
@@ -67,6 +70,36 @@ class NotQuarantined(RequestError):
     """What was to be accepted is no quarantined listing."""
 
     code = "not-quarantined"
+
+
+class UnknownClient(RequestError):
+    """There is no API client of that id."""
+
+    code = "not-found"
+
+    def __init__(self) -> None:
+        """The id is not repeated."""
+        super().__init__("there is no client of this id; the list of clients shows all")
+
+
+class UnknownSecret(RequestError):
+    """A client has no secret of that id, or there is no such client."""
+
+    code = "not-found"
+
+    def __init__(self) -> None:
+        """The id is not repeated."""
+        super().__init__("there is no such client, or it has no secret of this id; the list of clients shows all")
+
+
+class ClientDisabled(RequestError):
+    """The API client is disabled for good."""
+
+    code = "invalid-request"
+
+    def __init__(self) -> None:
+        """Says what to do instead."""
+        super().__init__("the client is disabled for good; create another one")
 
 
 class InvalidSetting(RequestError):

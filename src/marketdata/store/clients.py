@@ -1,20 +1,19 @@
-"""API clients: who may ask, for what and how much, and the secrets by which they are known."""
+"""API clients: who may ask, for what and how much. Each change is told to all processes and written down."""
 
-import hmac
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TypedDict
 
-from sqlalchemy import BigInteger, RowMapping, and_, func, insert, literal, or_, select, update
+from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from marketdata.store.secrets import Secret
-from marketdata.store.tables import API_CLIENTS, CLIENT_SECRETS, EpochMs, timestamp
+from marketdata.core.errors import ClientDisabled, UnknownClient
+from marketdata.store.audit import OPERATOR, Actor, record
+from marketdata.store.changes import tell_access
+from marketdata.store.client_secrets import LIVE_SECRETS, end_secret, insert_secret, list_secrets
+from marketdata.store.tables import API_CLIENTS
 
-LIVE_SECRETS = 2
-"""How many secrets of a client can be live at a time, so that its owner can change from one to the next."""
-
-_USE_RESOLUTION_MS = 60_000
 _ID_BYTES = 8
 
 
@@ -37,26 +36,14 @@ class ApiClient:
         return self.disabled_at is None and (self.expires_at is None or now_ms < self.expires_at)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSecret:
-    """A secret as it is stored; the secret itself is known to its owner alone."""
+class ClientChanges(TypedDict, total=False):
+    """What can be changed of a client; what is left out stays."""
 
-    secret_id: str
-    client_id: str
-    secret_hash: bytes = field(repr=False)
-    created_at: int
+    name: str
+    scopes: Sequence[str]
+    requests_per_minute: int | None
+    candles_per_minute: int | None
     expires_at: int | None
-    revoked_at: int | None
-    last_used_at: int | None
-    """When a token was last asked for with it, epoch ms, to the minute."""
-
-    def is_live(self, now_ms: int) -> bool:
-        """Neither revoked nor expired."""
-        return self.revoked_at is None and (self.expires_at is None or now_ms < self.expires_at)
-
-    def is_same(self, secret: Secret) -> bool:
-        """Whether `secret` is this one, in a time that does not depend on how wrong it is."""
-        return hmac.compare_digest(self.secret_hash, secret.hash())
 
 
 async def get_client(connection: AsyncConnection, client_id: str) -> ApiClient | None:
@@ -73,99 +60,110 @@ async def list_clients(connection: AsyncConnection) -> list[ApiClient]:
 
 
 async def create_client(
-    connection: AsyncConnection, name: str, scopes: Sequence[str], now_ms: int, expires_at_ms: int | None = None
+    connection: AsyncConnection,
+    name: str,
+    scopes: Sequence[str],
+    now_ms: int,
+    expires_at_ms: int | None = None,
+    *,
+    requests_per_minute: int | None = None,
+    candles_per_minute: int | None = None,
+    by: Actor = OPERATOR,
 ) -> tuple[ApiClient, str]:
     """Make a client with some of `scopes.SCOPES`; returns it with its secret, which is shown this once and not kept."""
     client = ApiClient(
         client_id=f"mdc_{secrets.token_hex(_ID_BYTES)}",
         name=name,
         scopes=tuple(scopes),
-        requests_per_minute=None,
-        candles_per_minute=None,
+        requests_per_minute=requests_per_minute,
+        candles_per_minute=candles_per_minute,
         created_at=now_ms,
         expires_at=expires_at_ms,
         disabled_at=None,
     )
     await connection.execute(insert(API_CLIENTS).values({**asdict(client), "scopes": list(scopes)}))
-    return client, await _add_secret(connection, client.client_id, now_ms)
+    secret = await insert_secret(connection, client.client_id, now_ms)
+    await tell_access(connection)
+    told = {field: value for field, value in asdict(client).items() if field not in {"client_id", "created_at"}}
+    told |= {"secret_id": secret.id}
+    await record(connection, now_ms, "client.created", by, subject=client.client_id, details=told)
+    return client, secret.text
 
 
-async def list_secrets(connection: AsyncConnection, client_id: str) -> list[ClientSecret]:
-    """All secrets of a client, the newest first, those that are over included."""
-    rows = await connection.execute(
-        select(CLIENT_SECRETS)
-        .where(CLIENT_SECRETS.c.client_id == client_id)
-        .order_by(CLIENT_SECRETS.c.created_at.desc(), CLIENT_SECRETS.c.secret_id)
-    )
-    return [ClientSecret(**row) for row in rows.mappings()]
+async def update_client(
+    connection: AsyncConnection, client_id: str, changes: ClientChanges, now_ms: int, *, by: Actor = OPERATOR
+) -> ApiClient:
+    """Change what `changes` holds; tokens that are out are worth what the client may from then on.
+
+    Raises UnknownClient.
+    """
+    before = await _lock(connection, client_id)
+    values = {**changes, "scopes": list(changes["scopes"])} if "scopes" in changes else dict(changes)
+    if values:
+        await connection.execute(update(API_CLIENTS).where(API_CLIENTS.c.client_id == client_id).values(values))
+    after = await _lock(connection, client_id)
+    old, new = asdict(before), asdict(after)
+    changed = {field: {"old": old[field], "new": new[field]} for field in new if new[field] != old[field]}
+    if changed:
+        await tell_access(connection)
+        await record(connection, now_ms, "client.updated", by, subject=client_id, details={"changed": changed})
+    return after
 
 
-async def list_last_used(connection: AsyncConnection) -> Mapping[str, int | None]:
-    """When each client last asked for a token, epoch ms."""
-    latest = func.max(CLIENT_SECRETS.c.last_used_at, type_=EpochMs())
-    rows = await connection.execute(select(CLIENT_SECRETS.c.client_id, latest).group_by(CLIENT_SECRETS.c.client_id))
-    return {row.client_id: row[1] for row in rows}
+async def disable_client(
+    connection: AsyncConnection, client_id: str, now_ms: int, *, by: Actor = OPERATOR
+) -> ApiClient:
+    """Disable a client for good, from now or from when it already was. Raises UnknownClient."""
+    before = await _lock(connection, client_id)
+    if before.disabled_at is not None:
+        return before
+    its = API_CLIENTS.c.client_id == client_id
+    await connection.execute(update(API_CLIENTS).where(its).values(disabled_at=now_ms))
+    await tell_access(connection)
+    await record(connection, now_ms, "client.disabled", by, subject=client_id)
+    return await _lock(connection, client_id)
 
 
-async def list_clients_with_use(connection: AsyncConnection) -> list[tuple[ApiClient, int | None]]:
-    """All clients, oldest first, each with when it last asked for a token."""
-    used = await list_last_used(connection)
-    return [(client, used.get(client.client_id)) for client in await list_clients(connection)]
-
-
-async def rotate_client(connection: AsyncConnection, client_id: str, now_ms: int) -> str | None:
+async def rotate_client(
+    connection: AsyncConnection,
+    client_id: str,
+    now_ms: int,
+    expires_at_ms: int | None = None,
+    *,
+    revoke: bool = False,
+    by: Actor = OPERATOR,
+) -> str:
     """Give a client a new secret, which is returned; the one before goes on, older ones end.
 
-    None: there is no such client.
+    `expires_at_ms`: when the new one ends; `revoke`: let none of the others go on. Raises UnknownClient and
+    ClientDisabled.
     """
-    locked = await connection.execute(
-        select(API_CLIENTS.c.client_id).where(API_CLIENTS.c.client_id == client_id).with_for_update()
+    client = await _lock(connection, client_id)
+    if client.disabled_at is not None:
+        raise ClientDisabled
+    live = [secret.secret_id for secret in await list_secrets(connection, client_id) if secret.is_live(now_ms)]
+    ended = live[0 if revoke else LIVE_SECRETS - 1 :]
+    for secret_id in ended:
+        await end_secret(connection, client_id, secret_id, now_ms)
+    new = await insert_secret(connection, client_id, now_ms, expires_at_ms)
+    await tell_access(connection)
+    # written down last, when nothing is waited for any more: see `audit.record`
+    for secret_id in ended:
+        await record(connection, now_ms, "secret.revoked", by, subject=client_id, details={"secret_id": secret_id})
+    told = {"secret_id": new.id, "secret_expires_at": expires_at_ms}
+    await record(connection, now_ms, "client.rotated", by, subject=client_id, details=told)
+    return new.text
+
+
+async def _lock(connection: AsyncConnection, client_id: str) -> ApiClient:
+    """The client, which nobody else changes until the transaction ends. Raises UnknownClient."""
+    rows = await connection.execute(
+        select(API_CLIENTS).where(API_CLIENTS.c.client_id == client_id).with_for_update(key_share=True)
     )
-    if locked.scalar_one_or_none() is None:
-        return None
-    live = [secret for secret in await list_secrets(connection, client_id) if secret.is_live(now_ms)]
-    for secret in live[LIVE_SECRETS - 1 :]:
-        await revoke_secret(connection, client_id, secret.secret_id, now_ms)
-    return await _add_secret(connection, client_id, now_ms)
-
-
-async def revoke_secret(connection: AsyncConnection, client_id: str, secret_id: str, now_ms: int) -> bool:
-    """End a secret of a client, now or when it already was. False: the client has none of that id."""
-    changed = await connection.execute(
-        update(CLIENT_SECRETS)
-        .where(CLIENT_SECRETS.c.client_id == client_id, CLIENT_SECRETS.c.secret_id == secret_id)
-        .values(revoked_at=func.coalesce(CLIENT_SECRETS.c.revoked_at, timestamp(literal(now_ms, BigInteger))))
-    )
-    return changed.rowcount > 0
-
-
-async def disable_client(connection: AsyncConnection, client_id: str, now_ms: int) -> bool:
-    """Disable a client for good, from now or from when it already was. False: there is no such client."""
-    changed = await connection.execute(
-        update(API_CLIENTS)
-        .where(API_CLIENTS.c.client_id == client_id)
-        .values(disabled_at=func.coalesce(API_CLIENTS.c.disabled_at, timestamp(literal(now_ms, BigInteger))))
-    )
-    return changed.rowcount > 0
-
-
-async def record_use(connection: AsyncConnection, secret_id: str, now_ms: int) -> None:
-    """Note that a token was asked for with a secret; writes at most once a minute."""
-    last = CLIENT_SECRETS.c.last_used_at
-    await connection.execute(
-        update(CLIENT_SECRETS)
-        .where(and_(CLIENT_SECRETS.c.secret_id == secret_id, or_(last.is_(None), last < now_ms - _USE_RESOLUTION_MS)))
-        .values(last_used_at=now_ms)
-    )
-
-
-async def _add_secret(
-    connection: AsyncConnection, client_id: str, now_ms: int, expires_at_ms: int | None = None
-) -> str:
-    secret = Secret.make()
-    stored = ClientSecret(secret.id, client_id, secret.hash(), now_ms, expires_at_ms, None, None)
-    await connection.execute(insert(CLIENT_SECRETS).values(asdict(stored)))
-    return secret.text
+    row = rows.mappings().one_or_none()
+    if row is None:
+        raise UnknownClient
+    return _client(row)
 
 
 def _client(row: RowMapping) -> ApiClient:

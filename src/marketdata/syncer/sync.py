@@ -20,6 +20,7 @@ from marketdata.core.errors import (
 )
 from marketdata.core.fetch import Fetcher
 from marketdata.core.models import EventType, ExchangeId, IntervalSpec, Listing, Source
+from marketdata.store.audit import OPERATOR, record
 from marketdata.store.engine import Database
 from marketdata.store.events import insert_events
 from marketdata.store.exchanges import (
@@ -231,6 +232,9 @@ async def apply(
         await insert_events(
             connection, exchange, events, observed_at_ms=at_ms, generation=generation, initial=basis.is_first
         )
+        if recorded.accepted_run is not None:
+            told = {"accepted_run": recorded.accepted_run, "run": recorded.id}
+            await record(connection, recorded.finished_at, "guard.overridden", OPERATOR, subject=exchange, details=told)
     return recorded
 
 

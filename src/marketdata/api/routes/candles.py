@@ -62,7 +62,7 @@ async def get_range(request: Request) -> Response:
         return await _answer(services, request, symbol, asked, bound_to)
     if len(values) > 1:
         raise bad_cursor("A cursor stands alone: it holds all the other parameters of its first page.")
-    asked = unseal(services.tokens.cursor_secrets(), bound_to, values["cursor"], Asked)
+    asked = unseal(services.tokens.sealing_secret, bound_to, values["cursor"], Asked)
     return await _answer(services, request, symbol, asked, bound_to)
 
 
@@ -125,7 +125,7 @@ async def _answer(services: Services, request: Request, symbol: Symbol, asked: A
     following = None
     headers = candle_caching(fetcher.adapter.capabilities, asked.range, found, services.clock.now_ms())
     if found.next is not None:
-        cursor = seal(services.tokens.cursor_secrets()[0], bound_to, msgspec.structs.replace(asked, range=found.next))
+        cursor = seal(services.tokens.sealing_secret, bound_to, msgspec.structs.replace(asked, range=found.next))
         path = f"/v1/candles/{symbol.exchange}/{quote(symbol.symbol, safe='')}/{asked.range.interval}"
         following = f"{request.scope.get('root_path', '')}{path}?cursor={cursor}"
         headers["Link"] = f'<{following}>; rel="next"'

@@ -1,6 +1,5 @@
 """What changed, in the order in which it became known."""
 
-import re
 from functools import partial
 from typing import Annotated, Final
 
@@ -12,10 +11,10 @@ from marketdata.api.cursor import bad_cursor, seal, unseal
 from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller
 from marketdata.api.lists import ListPage
 from marketdata.api.openapi import access_problems, headers, problems
-from marketdata.api.parameters import parse_choice, parse_limit
+from marketdata.api.parameters import SINCE_SCHEMA, parse_choice, parse_limit
 from marketdata.api.problems import Problem
 from marketdata.api.services import Services
-from marketdata.api.timestamps import LATEST_MS, parse_timestamp
+from marketdata.api.timestamps import FIRST_TIME, parse_since
 from marketdata.core.models import EventType
 from marketdata.store.events import Event, list_events, newest_event_id
 from marketdata.store.scopes import METADATA_READ
@@ -24,15 +23,7 @@ EVENTS_PATH: Final = "/v1/events"
 
 MAX_LIMIT: Final = 1000
 
-FIRST_TIME: Final = 100_000_000_000
-"""The smallest whole number that is taken for a time, epoch ms (in 1973); those below are ids."""
-
 _TYPES: Final = f"^({'|'.join(EventType)})(,({'|'.join(EventType)}))*$"
-
-_TIMES: Final = (
-    {"type": "integer", "minimum": FIRST_TIME, "maximum": LATEST_MS},
-    {"type": "string", "format": "date-time"},
-)
 
 router = APIRouter(
     prefix="/v1",
@@ -62,12 +53,7 @@ class EventFilters(BaseModel):
     ] = None
     since: Annotated[
         str | None,
-        WithJsonSchema(
-            {
-                "anyOf": [{"type": "integer", "minimum": 0, "maximum": FIRST_TIME - 1}, *_TIMES],
-                "examples": ["2026-01-01T00:00:00Z"],
-            }
-        ),
+        WithJsonSchema({**SINCE_SCHEMA, "examples": ["2026-01-01T00:00:00Z"]}),
         Field(
             description="An event's id: the events after it, such as `page.newest_id` of the answer before. Or a time,"
             " epoch milliseconds or RFC 3339 with a zone: what was observed then or later. A whole number below"
@@ -141,13 +127,13 @@ async def list_feed(
     `since=` the last `page.newest_id`. So every event comes once, whatever is written meanwhile. Before an exchange's
     own changes comes one `listed` with `initial: true` for each instrument that its first sync found.
     """
-    secrets = services.tokens.cursor_secrets()
+    secret = services.tokens.sealing_secret
     if filters.cursor is None:
         asked = _read(services, filters)
     else:
         if len(request.query_params) > 1:
             raise bad_cursor("A cursor stands alone: it holds all the other parameters of its first page.")
-        asked = unseal(secrets, EVENTS_PATH, filters.cursor, Rest)
+        asked = unseal(secret, EVENTS_PATH, filters.cursor, Rest)
     exchanges = services.catalogue.allowed(asked.exchange)
     async with services.database.transaction() as connection:
         newest_id = await newest_event_id(connection)
@@ -173,7 +159,7 @@ async def list_feed(
     following = None
     if len(found) > asked.limit:
         newest_id = shown[-1].id
-        cursor = seal(secrets[0], EVENTS_PATH, msgspec.structs.replace(asked, after_id=newest_id))
+        cursor = seal(secret, EVENTS_PATH, msgspec.structs.replace(asked, after_id=newest_id))
         following = f"{request.scope.get('root_path', '')}{EVENTS_PATH}?cursor={cursor}"
         response.headers["Link"] = f'<{following}>; rel="next"'
     states = services.catalogue.snapshot.states
@@ -194,18 +180,5 @@ def _read(services: Services, filters: EventFilters) -> Rest:
         symbol_id = instruments.row_id(services.catalogue.symbol(filters.exchange, filters.symbol))
     words = [] if filters.type is None else filters.type.split(",")
     types = tuple(dict.fromkeys(parse_choice("type", word, list(EventType)) for word in words))
-    after_id, since_ms = 0, None
-    if filters.since is not None:
-        is_id = re.fullmatch(r"\d{1,15}", filters.since, re.ASCII) and int(filters.since) < FIRST_TIME
-        if is_id:
-            after_id = int(filters.since)
-        elif re.match(r"\d{4}-|\d+$", filters.since, re.ASCII):
-            since_ms = parse_timestamp("since", filters.since)
-        else:
-            raise Problem(
-                "invalid-parameter",
-                f"`since` is an event's id (below {FIRST_TIME}) or a time: epoch milliseconds (UTC), or RFC 3339 with a"
-                " time of day and a zone, such as `2026-01-31T00:00:00Z`.",
-                parameter="since",
-            )
+    after_id, since_ms = (0, None) if filters.since is None else parse_since(filters.since, "an event's id")
     return Rest(filters.exchange, symbol_id, types, since_ms, filters.limit, after_id)

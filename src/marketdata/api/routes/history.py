@@ -91,18 +91,18 @@ async def list_symbol_versions(
     """
     instruments = services.catalogue.of(exchange)
     found = services.catalogue.symbol(exchange, symbol)
-    row_id, secrets, after_ms = instruments.row_id(found), services.tokens.cursor_secrets(), -1
+    row_id, secret, after_ms = instruments.row_id(found), services.tokens.sealing_secret, -1
     bound_to = f"history {row_id}"
     if cursor is not None:
         if len(request.query_params) > 1:
             raise bad_cursor("A cursor stands alone: it holds all the other parameters of its first page.")
-        rest = unseal(secrets, bound_to, cursor, Rest)
+        rest = unseal(secret, bound_to, cursor, Rest)
         limit, after_ms = rest.limit, rest.after_ms
     async with services.database.transaction() as connection:
         versions = await list_versions(connection, row_id, after_ms=after_ms, limit=limit + 1)
     shown, following = versions[:limit], None
     if len(versions) > limit:
-        sealed = seal(secrets[0], bound_to, Rest(limit, shown[-1].valid_from))
+        sealed = seal(secret, bound_to, Rest(limit, shown[-1].valid_from))
         path = f"/v1/symbols/{found.exchange}/{quote(found.symbol, safe='')}/history"
         following = f"{request.scope.get('root_path', '')}{path}?cursor={sealed}"
         response.headers["Link"] = f'<{following}>; rel="next"'

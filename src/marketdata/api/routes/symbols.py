@@ -127,14 +127,14 @@ async def list_symbols(
     pages to come. `page.complete` is false while an exchange that the filters allow has not been read yet, or had not
     at `as_of`.
     """
-    secrets = services.tokens.cursor_secrets()
+    secret = services.tokens.sealing_secret
     if filters.cursor is None:
         after: Place | None = None
         search = await services.moments.search(filters.exchange, filters.as_of)
     else:
         if len(request.query_params) > 1:
             raise bad_cursor("A cursor stands alone: it holds all the other parameters of its first page.")
-        rest = unseal(secrets, SYMBOLS_PATH, filters.cursor, Rest)
+        rest = unseal(secret, SYMBOLS_PATH, filters.cursor, Rest)
         filters, after = SymbolFilters.model_validate(rest.filters), rest.after
         search = await services.moments.reopen(filters.exchange, rest.readings)
     listed = [*islice(_matching(search, filters, after), filters.limit + 1)]
@@ -143,7 +143,7 @@ async def list_symbols(
     if len(listed) > filters.limit:
         query = {name: str(value) for name, value in filters.model_dump(mode="json", exclude_none=True).items()}
         readings = {exchange: known.reading for exchange, known in search.known.items()}
-        cursor = seal(secrets[0], SYMBOLS_PATH, Rest(query, readings, shown[-1][0]))
+        cursor = seal(secret, SYMBOLS_PATH, Rest(query, readings, shown[-1][0]))
         following = f"{request.scope.get('root_path', '')}{SYMBOLS_PATH}?cursor={cursor}"
     page = ListPage(count=len(shown), limit=filters.limit, complete=search.is_complete, next=following)
     body = b'{"data":[%b],"page":%b}' % (b",".join(json for _, json in shown), page.model_dump_json().encode())

@@ -1,53 +1,36 @@
-"""Access tokens by OAuth 2.0 client credentials (RFC 6749, section 4.4), and the keys that verify them."""
+"""Access tokens by OAuth 2.0 client credentials (RFC 6749, section 4.4), their end (RFC 7009), and the keys of both."""
 
-import base64
-import binascii
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
+from marketdata.api.credentials import CREDENTIALS, FORM, authenticate, read_credentials, read_form
 from marketdata.api.dependencies import ServicesNeeded, check_query
 from marketdata.api.openapi import problems
 from marketdata.api.problems import TOKEN_PATH, Problem
-from marketdata.api.services import Services
-from marketdata.store.clients import ApiClient, get_client, list_secrets, record_use
+from marketdata.api.profile import LEEWAY_S
+from marketdata.store.audit import record
+from marketdata.store.clients import ApiClient
+from marketdata.store.revoked_tokens import revoke_token as store_revoked
 from marketdata.store.scopes import SCOPES
-from marketdata.store.secrets import Secret
 
 router = APIRouter(tags=["access"], dependencies=[Depends(check_query)])
 
 _GRANT_TYPE: Final = "client_credentials"
-_FORM: Final = "application/x-www-form-urlencoded"
-_MAX_FIELDS: Final = 20
-_CLIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SCOPE: Final = "|".join(SCOPES)
-_REQUEST_BODY: Final[Mapping[str, Any]] = {
-    "required": True,
-    "content": {
-        _FORM: {
-            "schema": {
-                "type": "object",
-                "required": ["grant_type"],
-                "properties": {
-                    "grant_type": {"type": "string", "enum": [_GRANT_TYPE]},
-                    "client_id": {"type": "string", "description": "Here or by HTTP Basic."},
-                    "client_secret": {"type": "string", "format": "password", "description": "Here or by HTTP Basic."},
-                    "scope": {
-                        "type": "string",
-                        "pattern": f"^({_SCOPE})( ({_SCOPE}))*$",
-                        "description": "Separated by spaces; without it all of the client's.",
-                        "examples": ["metadata:read candles:read"],
-                    },
-                },
-                "additionalProperties": {"type": "string", "description": "Ignored (RFC 6749, section 3.2)."},
-            }
-        }
-    },
-}
+
+
+def _form(required: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A request body, as OpenAPI describes it."""
+    schema = {
+        "type": "object",
+        "required": [required],
+        "properties": {**fields, **CREDENTIALS},
+        "additionalProperties": {"type": "string", "description": "Ignored (RFC 6749, section 3.2)."},
+    }
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
 
 
 class AccessToken(BaseModel):
@@ -74,33 +57,96 @@ class KeySet(BaseModel):
         "unsupported-grant-type",
         "invalid-scope",
         "invalid-client",
+        "rate-limited",
         "too-large",
         "database-unavailable",
     ),
-    openapi_extra={"requestBody": _REQUEST_BODY},
+    openapi_extra=_form(
+        "grant_type",
+        {
+            "grant_type": {"type": "string", "enum": [_GRANT_TYPE]},
+            "scope": {
+                "type": "string",
+                "pattern": f"^({_SCOPE})( ({_SCOPE}))*$",
+                "description": "Separated by spaces; without it all of the client's.",
+                "examples": ["metadata:read candles:read"],
+            },
+        },
+    ),
 )
 async def create_token(request: Request, response: Response, services: ServicesNeeded) -> AccessToken:
     """OAuth 2.0 client credentials, in the form or by HTTP Basic.
 
+    The token ends with its time, and before that when it is revoked, when the secret is revoked by which it was got, or
+    when the client is disabled; of its scopes those count that the client still has. Too many wrong secrets, from one
+    address or for one client, and the next ones have to wait.
+
     Errors are problem documents that also carry RFC 6749's `error` and `error_description`.
     """
-    form = await _read_form(request)
-    client_id, secret = _read_credentials(request, form)
+    form = await read_form(request)
+    client_id, secret = read_credentials(request, form)
     if "grant_type" not in form:
         raise Problem("invalid-request", "`grant_type` is required.", parameter="grant_type")
     if form["grant_type"] != _GRANT_TYPE:
         raise Problem(
             "unsupported-grant-type", f"`grant_type` is {_GRANT_TYPE}.", parameter="grant_type", supported=[_GRANT_TYPE]
         )
-    client = await _authenticate(services, client_id, secret)
-    scopes = _choose_scopes(client, form.get("scope", ""))
+    who = await authenticate(request, services, client_id, secret)
+    scopes = _choose_scopes(who.client, form.get("scope", ""))
     await services.ensure_keys()
+    token = services.tokens.issue(client_id, scopes, who.secret_id)
+    async with services.database.transaction() as connection:
+        told = {"secret_id": who.secret_id, "scopes": scopes}
+        await record(connection, services.clock.now_ms(), "token.issued", who.actor, subject=client_id, details=told)
     response.headers["Cache-Control"] = "no-store"
-    return AccessToken(
-        access_token=services.tokens.issue(client.client_id, scopes),
-        expires_in=services.tokens.ttl_s,
-        scope=" ".join(scopes),
-    )
+    return AccessToken(access_token=token, expires_in=services.tokens.ttl_s, scope=" ".join(scopes))
+
+
+@router.post(
+    f"{TOKEN_PATH}/revoke",
+    operation_id="revokeToken",
+    summary="Revoke an access token",
+    response_class=Response,
+    responses=problems("invalid-request", "invalid-client", "rate-limited", "too-large", "database-unavailable"),
+    openapi_extra=_form(
+        "token",
+        {
+            "token": {"type": "string", "description": "The access token that shall end."},
+            "token_type_hint": {"type": "string", "description": "Not needed: all tokens are access tokens."},
+        },
+    ),
+)
+async def revoke_token(request: Request, services: ServicesNeeded) -> Response:
+    """RFC 7009: end an access token of the client that asks, within 5 seconds everywhere.
+
+    The answer is the same and empty for a token that was revoked, has expired, or is none of ours, and for one of
+    another client, which is left as it is: so nobody learns of a token whether it is good.
+    """
+    form = await read_form(request)
+    client_id, secret = read_credentials(request, form)
+    if "token" not in form:
+        raise Problem("invalid-request", "`token` is required.", parameter="token")
+    who = await authenticate(request, services, client_id, secret)
+    await services.ensure_keys()
+    token, now_ms = services.tokens.read(form["token"]), services.clock.now_ms()
+    if token is not None:
+        async with services.database.transaction() as connection:
+            if token.client_id == client_id:
+                ends_at_ms = (token.expires_s + LEEWAY_S) * 1000
+                await store_revoked(connection, token.jti, client_id, ends_at_ms, now_ms, by=who.actor)
+            else:
+                told = {"jti": token.jti}
+                await record(
+                    connection,
+                    now_ms,
+                    "token.revoked",
+                    who.actor,
+                    outcome="refused",
+                    subject=token.client_id,
+                    details=told,
+                )
+        await services.take_over_access()
+    return Response(headers={"Cache-Control": "no-store"})
 
 
 @router.get(
@@ -110,59 +156,9 @@ async def create_token(request: Request, response: Response, services: ServicesN
     responses=problems("database-unavailable"),
 )
 async def get_keys(services: ServicesNeeded) -> KeySet:
-    """The keys that verify our access tokens, as an RFC 7517 key set."""
+    """The keys that verify our access tokens, as an RFC 7517 key set: the next one and those before among them."""
     await services.ensure_keys()
     return KeySet(keys=services.tokens.public_keys())
-
-
-async def _read_form(request: Request) -> dict[str, str]:
-    """The form's fields; an empty one counts as left out (RFC 6749, section 3.2)."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
-        raise Problem("invalid-request", f"The body is a form: {_FORM}.")
-    try:
-        pairs = parse_qsl((await request.body()).decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
-    except ValueError:
-        raise Problem("invalid-request", "The body is not a form that can be read.") from None
-    form = {name: value for name, value in pairs if value}
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise Problem("invalid-request", "A field of the form is given more than once.")
-    return form
-
-
-def _read_credentials(request: Request, form: Mapping[str, str]) -> tuple[str, str]:
-    """Client id and secret, from the form or by HTTP Basic, where both are form-encoded first."""
-    header = request.headers.get("authorization")
-    if header is None:
-        if "client_id" not in form or "client_secret" not in form:
-            raise _invalid_client("Send client id and secret by HTTP Basic, or as `client_id` and `client_secret`.")
-        return form["client_id"], form["client_secret"]
-    if "client_secret" in form:
-        raise Problem("invalid-request", "Credentials come by HTTP Basic or in the form, not both.")
-    scheme, _, encoded = header.partition(" ")
-    try:
-        text = base64.b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
-    except (binascii.Error, ValueError):
-        raise _invalid_client() from None
-    client_id, _, secret = (unquote_plus(part) for part in text.partition(":"))
-    if form.get("client_id", client_id) != client_id:
-        raise Problem(
-            "invalid-request", "`client_id` in the form is another than by HTTP Basic.", parameter="client_id"
-        )
-    return client_id, secret
-
-
-async def _authenticate(services: Services, client_id: str, secret: str) -> ApiClient:
-    now_ms = services.clock.now_ms()
-    given = Secret.parse(secret)
-    if given is not None and _CLIENT_ID.fullmatch(client_id):
-        async with services.database.transaction() as connection:
-            client = await get_client(connection, client_id)
-            stored = await list_secrets(connection, client_id)
-            known = any(one.is_live(now_ms) and one.is_same(given) for one in stored)
-            if client is not None and known and client.is_active(now_ms):
-                await record_use(connection, given.id, now_ms)
-                return client
-    raise _invalid_client()
 
 
 def _choose_scopes(client: ApiClient, asked: str) -> list[str]:
@@ -176,13 +172,3 @@ def _choose_scopes(client: ApiClient, asked: str) -> list[str]:
             supported=list(client.scopes),
         )
     return [scope for scope in SCOPES if scope in wanted]
-
-
-def _invalid_client(
-    detail: str = "Client id and secret do not belong to a client that may come in.",
-) -> Problem:
-    return Problem(
-        "invalid-client",
-        detail,
-        headers={"WWW-Authenticate": 'Basic realm="marketdata"'},
-    )

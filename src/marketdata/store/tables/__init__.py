@@ -1,6 +1,7 @@
 """The tables, as declarative models by aggregate; bulk work goes through SQLAlchemy Core on their `__table__`."""
 
 from marketdata.store.tables.access import (
+    ACCESS_STATE,
     ALGORITHMS,
     API_CLIENTS,
     AUDIT_LOG,
@@ -9,16 +10,19 @@ from marketdata.store.tables.access import (
     CLIENT_USAGE,
     GUESSES,
     GUESSES_MADE,
+    KNOWN_ADDRESSES,
     LIMITED,
     RATE_WINDOWS,
     REVOKED_TOKENS,
     SEALING_SECRETS,
     SIGNING_KEYS,
+    AccessStateRow,
     ApiClientRow,
     AuditRow,
     ClientSecretRow,
     ClientUsageRow,
     GuessRow,
+    KnownAddressRow,
     RateWindowRow,
     RevokedTokenRow,
     SealingSecretRow,
@@ -52,6 +56,7 @@ from marketdata.store.tables.symbols import (
 from marketdata.store.tables.syncs import EVENTS, OUTCOMES, SYNC_RUNS, EventRow, SyncRunRow
 
 __all__ = [
+    "ACCESS_STATE",
     "ALGORITHMS",
     "API_CLIENTS",
     "AUDIT_LOG",
@@ -67,6 +72,7 @@ __all__ = [
     "GUESSES_MADE",
     "INSTALLATION",
     "INTERVALS",
+    "KNOWN_ADDRESSES",
     "LIMITED",
     "OUTCOMES",
     "RATE_WINDOWS",
@@ -78,6 +84,7 @@ __all__ = [
     "SYMBOLS",
     "SYMBOL_VERSIONS",
     "SYNC_RUNS",
+    "AccessStateRow",
     "ApiClientRow",
     "AuditRow",
     "BudgetBookingRow",
@@ -92,6 +99,7 @@ __all__ = [
     "GuessRow",
     "InstallationRow",
     "IntervalRow",
+    "KnownAddressRow",
     "RateWindowRow",
     "RevokedTokenRow",
     "Row",

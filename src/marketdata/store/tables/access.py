@@ -86,6 +86,16 @@ class SealingSecretRow(Row):
     created_at: Mapped[int] = mapped_column(EpochMs)
 
 
+class AccessStateRow(Row):
+    """How often anything about access has changed, in the only row, which is always there."""
+
+    __tablename__ = "access_state"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False, server_default=text("1"))
+    version: Mapped[int]
+
+
 class RevokedTokenRow(Row):
     """A token that was revoked before its time; kept until it would have ended anyway."""
 
@@ -107,6 +117,16 @@ class GuessRow(Row):
     subject: Mapped[str] = mapped_column(primary_key=True)
     level: Mapped[float] = mapped_column(Double)
     at: Mapped[int] = mapped_column(EpochMs)
+
+
+class KnownAddressRow(Row):
+    """An address from which a client has come in of late."""
+
+    __tablename__ = "known_addresses"
+
+    client_id: Mapped[str] = mapped_column(ForeignKey("api_clients.client_id"), primary_key=True)
+    address: Mapped[str] = mapped_column(primary_key=True)
+    last_seen_at: Mapped[int] = mapped_column(EpochMs)
 
 
 class AuditRow(Row):
@@ -154,8 +174,10 @@ API_CLIENTS = table_of(ApiClientRow)
 CLIENT_SECRETS = table_of(ClientSecretRow)
 SIGNING_KEYS = table_of(SigningKeyRow)
 SEALING_SECRETS = table_of(SealingSecretRow)
+ACCESS_STATE = table_of(AccessStateRow)
 REVOKED_TOKENS = table_of(RevokedTokenRow)
 GUESSES_MADE = table_of(GuessRow)
+KNOWN_ADDRESSES = table_of(KnownAddressRow)
 AUDIT_LOG = table_of(AuditRow)
 RATE_WINDOWS = table_of(RateWindowRow)
 CLIENT_USAGE = table_of(ClientUsageRow)

@@ -1,0 +1,51 @@
+"""Guesses of secrets, before they cost anything: what an address counts as, and who has to wait anyway."""
+
+import asyncio
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from math import ceil
+from typing import Final
+from weakref import WeakValueDictionary
+
+from marketdata.core.clock import Clock
+
+_MAX_REMEMBERED: Final = 10_000
+_IPV6_BITS: Final = 64
+"""What one household gets: to change the address within it costs nothing."""
+
+
+def place_of(address: str | None) -> str:
+    """What an address counts as: itself, or of IPv6 the network that it is in; `nowhere` without one."""
+    try:
+        parsed = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return "nowhere"
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is None:
+        return str(IPv6Network((int(parsed) >> _IPV6_BITS << _IPV6_BITS, _IPV6_BITS)))
+    return str(parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else parsed)
+
+
+class Slowed:
+    """Who has to wait, so that a flood of guesses costs this process nothing but a look."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Nobody has to."""
+        self._clock = clock
+        self._until: dict[tuple[str, ...], float] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def turn(self, place: str) -> asyncio.Lock:
+        """Held by one attempt of a place at a time: the others wait here and not at the database."""
+        return self._turns.setdefault(place, asyncio.Lock())
+
+    def wait_s(self, *attempt: str) -> int:
+        """How many whole seconds such an attempt still has to wait; 0: as far as is known here, not at all."""
+        left_s = self._until.get(attempt, 0.0) - self._clock.monotonic()
+        if left_s <= 0:
+            self._until.pop(attempt, None)
+        return max(0, ceil(left_s))
+
+    def remember(self, *attempt: str, wait_s: float) -> None:
+        """Such an attempt has to wait so long."""
+        if len(self._until) >= _MAX_REMEMBERED:
+            del self._until[next(iter(self._until))]
+        self._until[attempt] = self._clock.monotonic() + wait_s
