@@ -43,13 +43,13 @@ class Limits:
     pipelined: int = 16
     """Requests that wait for the answers to those before them on the same connection."""
     head_s: float = 5.0
-    body_s: float = 8.0
+    body_s: float = 7.0
     idle_s: float = 5.0
     """Between an answer and the next request."""
     stalled_s: float = 8.0
     """For taking at least `taken_bytes` of an answer, again and again."""
     taken_bytes: int = 8 * 1024
-    linger_s: float = 2.0
+    linger_s: float = 1.5
     """For reading the last answer of a connection, while what still comes is thrown away."""
     look_s: float = 0.5
     """Between two looks at all connections: by so much may each of these times be exceeded."""

@@ -5,6 +5,7 @@ import gc
 import logging
 import math
 import resource
+import select
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,9 @@ _DATABASE_DEADLINE_S: Final = 2.0
 
 _STEP_S: Final = 0.1
 """How soon a second Ctrl-C is noticed while draining."""
+
+_LET_IN: Final = 1000
+"""In so many rounds of the loop a stopping server accepts those who were there before: more may come all the time."""
 
 _OTHER_FILES: Final = 150
 """Open files beside the connections: the database's, the exchanges', the event loop's, modules."""
@@ -155,6 +159,7 @@ class Server(uvicorn.Server):
         """Look at all connections for ever, whether their peers are late."""
         while True:
             await asyncio.sleep(self._edge.limits.look_s)
+            await asyncio.sleep(0)  # what came while we were held up ourselves is read first
             now = self._edge.clock.monotonic()
             for connection in self._connections():
                 try:
@@ -177,7 +182,18 @@ class Server(uvicorn.Server):
             if self.force_exit:
                 break
             await asyncio.sleep(self._drain_s / steps)
+        await self._let_in(sockets or [])
         await super().shutdown(sockets)
+
+    async def _let_in(self, sockets: list[socket.socket]) -> None:
+        """Accept those who are connected as far as they know: to close the door on them would reset them."""
+        knocking = select.poll()
+        for listening in sockets:
+            knocking.register(listening, select.POLLIN)
+        for _ in range(_LET_IN):
+            if not knocking.poll(0):
+                break
+            await asyncio.sleep(0)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,7 +1,6 @@
 """A crowd of peers who send half of a request, or never read: they are cut off, and nobody else notices."""
 
 import asyncio
-import os
 import socket
 import sys
 import time
@@ -11,16 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from marketdata.store.engine import Database
-from tests.api.conftest import NOW_MS, SYMBOLS, store_symbols
-from tests.e2e.budget.installation import Service, free_port
-from tests.unlimited import UNLIMITED
+from tests.e2e.budget.installation import Service
+from tests.e2e.front_door.alone import api_alone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process has open is read from /proc")
 
 HALF_HEAD = b"GET /v1/symbols HTTP/1.1\r\nHost: here\r\nX-A: "
 HALF_BODY = b"POST /v1/token HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\ngrant_type=client"
-UNREAD = b"GET /openapi.json HTTP/1.1\r\nHost: here\r\n\r\n" * 16
+UNREAD = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: here\r\n\r\n" * 3
 GONE_S = 10.0
 BUSY = b"GET /health/live HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
 RATE = 50
@@ -29,21 +26,8 @@ RATE = 50
 
 @pytest.fixture
 async def api(postgres_url: str) -> AsyncIterator[Service]:
-    """One process of the API; there is no exchange that it could ask."""
-    database = Database(postgres_url)
-    await store_symbols(database, SYMBOLS, NOW_MS)
-    await database.dispose()
-    nowhere = "http://127.0.0.1:9"
-    urls = {"binance_futures_url": nowhere, "hyperliquid_url": nowhere, "coinbase_url": nowhere}
-    port = free_port()
-    service = Service(("api",), {"database_url": postgres_url, "port": str(port), **urls, **UNLIMITED}, port)
-    service.start()
-    try:
-        await service.ready()
-        service.hang_up()
+    async with api_alone(postgres_url) as service:
         yield service
-    finally:
-        service.kill()
 
 
 def open_sockets(api: Service) -> int:
@@ -52,7 +36,7 @@ def open_sockets(api: Service) -> int:
     found = 0
     for entry in Path(f"/proc/{api.process.pid}/fd").iterdir():
         with suppress(OSError):
-            found += os.readlink(entry).startswith("socket:")
+            found += entry.readlink().name.startswith("socket:")
     return found
 
 

@@ -3,15 +3,16 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 
-from tests.e2e.budget.installation import Installation, Service, fake_exchanges, running_installation
+from tests.e2e.budget.installation import Service, fake_exchanges, make_token
+from tests.e2e.front_door.alone import api_alone
 
 UNDER_WAY = 20
 EXIT_S = 30.0
+DRAIN_S = 4
 _START_MS = 1_600_000_000_000
 _STEP_MS = 100 * 60_000
 _PATH = "/v1/candles/binance_futures/BTC-USDT-PERP/1m?start={}&end={}&limit=100"
@@ -37,21 +38,27 @@ async def send(api: Service, path: str, token: str) -> tuple[asyncio.StreamReade
     return reader, writer
 
 
-@pytest.fixture
-async def installation(postgres_url: str) -> AsyncIterator[Installation]:
-    with fake_exchanges(skew_s=0, takes_s=(0.8, 1.2)) as fakes:
-        async with running_installation(postgres_url, fakes) as installation:
-            installation.apis[1].kill()
-            yield installation
+async def ask(api: Service, path: str, token: str) -> Answer:
+    """The answer on a connection of its own."""
+    reader, writer = await send(api, path, token)
+    try:
+        return await answer(reader)
+    finally:
+        writer.close()
 
 
 @pytest.mark.parametrize("trials", [2, pytest.param(100, marks=pytest.mark.long)])
-async def test_what_is_under_way_is_answered(installation: Installation, trials: int) -> None:
-    api = installation.apis[0]
+async def test_what_is_under_way_is_answered(postgres_url: str, trials: int) -> None:
+    with fake_exchanges(skew_s=0, takes_s=(0.5, 1.0)) as fakes:
+        async with api_alone(postgres_url, **fakes.settings()) as api:
+            await stop_again_and_again(api, await make_token(postgres_url, api), trials)
+
+
+async def stop_again_and_again(api: Service, token: str, trials: int) -> None:
     dropped, slowest_s = 0, 0.0
     for trial in range(trials):
         starts = [_START_MS + (trial * UNDER_WAY + number) * _STEP_MS for number in range(UNDER_WAY)]
-        asked = [await send(api, _PATH.format(start, start + _STEP_MS), installation.token) for start in starts]
+        asked = [await send(api, _PATH.format(start, start + _STEP_MS), token) for start in starts]
         api.hang_up()
         process = api.process
         assert process is not None
@@ -74,28 +81,22 @@ async def test_what_is_under_way_is_answered(installation: Installation, trials:
     assert dropped == 0
 
 
-async def test_readiness_goes_first(installation: Installation) -> None:
-    api = installation.apis[0]
-    api.kill(signal.SIGTERM)
-    api.settings["drain"] = "3"
-    api.start()
-    await api.ready()
-    assert api.process is not None
-    api.hang_up()
-    idle = await send(api, "/health/live", "")
-    assert b"connection: close" not in (await answer(idle[0])).head
-    began = time.monotonic()
-    api.process.send_signal(signal.SIGTERM)
-    while (told := await answer((await send(api, "/health/ready", ""))[0])).head.startswith(b"http/1.1 200"):
-        assert time.monotonic() - began < 2
-    assert told.head.startswith(b"http/1.1 503")
-    assert b"\r\nconnection: close\r\n" in told.head
-    assert b'"code":"metadata-not-ready"' in told.body
-    for path in ("/health/live", "/v1/exchanges", _PATH.format(_START_MS, _START_MS + _STEP_MS)):
-        served = await answer((await send(api, path, installation.token))[0])
-        assert served.head.startswith(b"http/1.1 200")
-        assert b"\r\nconnection: close\r\n" in served.head
-    idle[1].write(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
-    assert b"\r\nconnection: close\r\n" in (await answer(idle[0])).head
-    assert await asyncio.to_thread(api.process.wait, EXIT_S) == 0
-    assert time.monotonic() - began > 3
+async def test_readiness_goes_first(postgres_url: str) -> None:
+    async with api_alone(postgres_url, drain=str(DRAIN_S)) as api:
+        process = api.process
+        assert process is not None
+        reader, writer = await send(api, "/health/live", "")
+        assert b"connection: close" not in (await answer(reader)).head
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        while (told := await ask(api, "/health/ready", "")).head.startswith(b"http/1.1 200"):
+            assert time.monotonic() - began < DRAIN_S
+        assert told.head.startswith(b"http/1.1 503")
+        assert b'"code":"metadata-not-ready"' in told.body
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
+        served = [await answer(reader), await ask(api, "/.well-known/jwks.json", "")]
+        writer.close()
+        assert all(one.head.startswith(b"http/1.1 200") for one in served)
+        assert all(b"\r\nconnection: close\r\n" in one.head for one in (told, *served))
+        assert await asyncio.to_thread(process.wait, EXIT_S) == 0
+        assert time.monotonic() - began >= DRAIN_S
