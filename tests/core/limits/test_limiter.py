@@ -206,7 +206,7 @@ class TestLeases:
         credit = 1200 // LEASES // 2
         assert await process.ask_for_all() == credit
         assert await process.ask() == BUSY_S
-        assert await asyncio.gather(process.ask(), process.ask()) == [BUSY_S, BUSY_S]
+        assert set(await asyncio.gather(process.ask(), process.ask())) == {BUSY_S}
         assert len(books.asked) == 1
         books.gate.set()
         await settle()

@@ -61,7 +61,7 @@ class Installation:
         return await make_token(self.url, self.apis[0])
 
     async def ask(self, api: Service, token: str, answers: Answers) -> Outcome:
-        """One request; if it is answered in another minute than it was sent in, nobody knows for which one it counts."""
+        """One request; of one that is answered in another minute than it was sent in it is unsure where it counts."""
         minute, began = int(time.time() // 60), time.monotonic()
         outcome: Outcome = "no answer"
         with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
