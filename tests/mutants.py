@@ -28,6 +28,7 @@ from hypothesis import Phase, settings
 
 SOURCE = Path("src/marketdata")
 BUDGET = sorted(map(str, Path("tests/core/budget").glob("test_*.py")))
+LIMITS = sorted(map(str, Path("tests/core/limits").glob("test_*.py")))
 TESTS = {
     "core/paging": ["tests/core/test_paging.py"],
     "core/validate": ["tests/core/test_validate.py"],
@@ -36,6 +37,10 @@ TESTS = {
     "core/budget/pool": ["tests/core/budget/test_pool.py", *BUDGET],
     "core/budget/rule": ["tests/core/budget/test_rule.py", *BUDGET],
     "core/budget/silences": ["tests/core/budget/test_silences.py", *BUDGET],
+    "core/limits/limiter": ["tests/core/limits/test_limiter.py", *LIMITS],
+    "core/limits/meter": ["tests/core/limits/test_limiter.py", *LIMITS],
+    "core/limits/pool": ["tests/core/limits/test_limiter.py", *LIMITS],
+    "api/limits": ["tests/api/test_visit.py"],
     "core/fetch/breaker": ["tests/core/fetch/test_breaker.py"],
     "core/fetch/flight": ["tests/core/fetch/test_flight.py"],
     "syncer/compare": ["tests/syncer/test_compare.py"],

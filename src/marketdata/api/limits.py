@@ -130,8 +130,8 @@ class Visit:
         self._count_refusal()
         left = allowance.left + allowance.rest
         retry_after = max(1, math.ceil(wait_s))
-        if left >= amount:
-            return Problem("rate-limited", "It takes too long to find out what is left.", retry_after=retry_after)
+        if left >= amount or self._meter.is_on_credit:
+            return Problem("rate-limited", "It cannot be found out right now what is left.", retry_after=retry_after)
         return Problem("rate-limited", detail, retry_after=retry_after, max=left)
 
     def _count_refusal(self) -> None:

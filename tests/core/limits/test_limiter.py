@@ -7,7 +7,7 @@ from marketdata.core.clock import ManualClock
 from marketdata.core.limits import Limiter, OwnRates
 from marketdata.core.limits.limiter import BUSY_S
 from marketdata.core.limits.meter import IDLE_S, LEASES
-from tests.core.limits.books import Books, Process
+from tests.core.limits.books import Books
 
 BEGIN_MS = 1767225600000  # a minute begins
 
@@ -202,13 +202,17 @@ class TestLeases:
         monkeypatch.setattr("marketdata.core.limits.limiter.PATIENCE_S", 0.01)
         books.gate = asyncio.Event()
         process = books.process()
+        books.process()
+        credit = 1200 // LEASES // 2
+        assert await process.ask_for_all() == credit
         assert await process.ask() == BUSY_S
-        assert await process.ask() == BUSY_S
+        assert set(await asyncio.gather(process.ask(), process.ask())) == {BUSY_S}
         assert len(books.asked) == 1
         books.gate.set()
         await settle()
         assert await process.ask() is None
         assert process.limiter.meter("c").requests.waiting == 0
+        assert await process.ask_for_all() == 1200 - credit - 1
 
     async def test_a_defect_is_raised_in_those_who_wait(
         self, books: Books, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -259,16 +263,26 @@ class TestWithoutTheBooks:
         assert await other.ask_for_all() == share
         assert await one.ask_for_all() == share + leased - 600
 
-    async def test_before_it_is_sure_nobody_takes_more_than_its_lease(self, books: Books) -> None:
-        process = books.process()
+    async def test_before_it_is_sure_there_is_as_much_as_one_lease_for_all(self, books: Books) -> None:
+        process, _ = books.process(), books.process()
         assert await process.ask() is None
         books.is_up = False
         process.is_reachable = process.can_lease = False
-        for _ in range(36):
-            assert await process.ask() is None
+        assert await process.ask_for_all() == 36 + 1200 // LEASES // 2
         assert await process.ask() == BUSY_S
         process.is_alone = True
-        assert await process.ask() is None
+        free = 1200 - 37
+        assert await process.ask_for_all() == (free - free // LEASES) // 2 - 1200 // LEASES // 2
+        assert await process.ask() == 60
+
+    async def test_what_was_taken_on_credit_is_told(self, books: Books, clock: ManualClock) -> None:
+        process = books.process()
+        books.is_up = process.is_reachable = process.can_lease = False
+        clock.advance(1_000)
+        assert await process.ask_for_all() == 1200 // LEASES
+        books.is_up = process.is_reachable = process.can_lease = True
+        assert await process.ask_for_all() == 1200 - 1200 // LEASES
+        assert books.taken["c", BEGIN_MS]["requests"] == 1200
 
     async def test_who_is_told_while_waiting_goes_on_with_a_share(self, books: Books) -> None:
         process = books.process()
@@ -311,6 +325,18 @@ class TestWithoutTheBooks:
         assert books.taken["c", BEGIN_MS]["requests"] == 37
         assert await process.ask_for_all() == 1189
 
+    async def test_what_is_given_back_and_leased_anew_may_be_the_same(self, books: Books) -> None:
+        process = books.process()
+        assert await process.ask() is None
+        meter = process.limiter.meter("c")
+        process.lose()
+        await process.limiter.tick()
+        assert meter.is_alone
+        process.settle()
+        assert await process.ask(36) is None
+        assert books.asked[1]["requests"] == 0
+        assert await process.ask_for_all() == 1200 - 37
+
     async def test_a_share_is_not_had_twice_in_a_minute(self, books: Books) -> None:
         one, _ = books.process(), books.process()
         await self.lose(books)
@@ -330,8 +356,3 @@ class TestWithoutTheBooks:
         one.look()
         one.settle()
         assert await one.ask_for_all() == 1200
-
-
-async def test_two_processes_and_their_meters_are_told_apart(books: Books) -> None:
-    one: Process = books.process()
-    assert one.limiter.meter("c") is not books.process().limiter.meter("c")

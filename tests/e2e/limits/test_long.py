@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 MINUTES = int(os.environ.get("LIMITS_MINUTES", "5"))
 PROCESSES = 4
 LIMIT = 1200
-FAIR_LIMIT = 200
+FAIR_LIMIT = 120
 
 
 @pytest.fixture
@@ -69,19 +69,18 @@ async def test_the_modest_do_not_notice_the_greedy(server: tuple[str, Path]) -> 
         modest, *greedy = await asyncio.gather(
             *(installation.ask_at(token, rate, ends) for token, rate in zip(tokens, rates, strict=True))
         )
-    whole = sorted(greedy[0].admitted())[:MINUTES]
-    admitted = [one.admitted()[minute] for one in greedy for minute in whole]
-    good = modest.count(200) / modest.by_minute.total()
-    shares = [good, *(sum(one.admitted()[minute] for minute in whole) / FAIR_LIMIT / len(whole) for one in greedy)]
+    admitted = [minute for one in greedy for minute in one.admitted()[:MINUTES]]
+    good = modest.good / modest.by_minute.total()
+    shares = [good, *(one.good / FAIR_LIMIT / MINUTES for one in greedy)]
     print(
-        f"\n{len(whole)} minutes; the modest one: {good:.4%} of {modest.by_minute.total()} good,"
+        f"\n{MINUTES} minutes; the modest one: {good:.4%} of {modest.by_minute.total()} good,"
         f" p99 {p99(modest.took_s) * 1000:.1f} ms, alone {p99(alone.took_s) * 1000:.1f} ms;"
         f" the greedy ones: {min(admitted)} to {max(admitted)} in a minute of {FAIR_LIMIT};"
-        f" Jain's index {jain(shares):.5f}"
+        f" Jain's index {jain(shares):.5f}; {modest.by_minute}"
     )
     assert good >= 0.999
-    assert min(admitted) >= 0.98 * FAIR_LIMIT
-    assert max(admitted) <= FAIR_LIMIT
+    assert min(sure + perhaps for sure, perhaps in admitted) >= 0.98 * FAIR_LIMIT
+    assert max(sure for sure, _ in admitted) <= FAIR_LIMIT
     assert jain(shares) >= 0.99
 
 
@@ -110,7 +109,8 @@ async def test_without_the_database_limits_neither_open_nor_close(server: tuple[
     url, cluster = server
     async with running(url, PROCESSES, requests_per_minute=str(LIMIT)) as installation:
         answers = await run(installation, cluster, how)
-    print(f"\n{how}: {list(answers.admitted().values())} in each minute, limit {LIMIT}; {answers.by_minute}")
-    for admitted in list(answers.admitted().values())[:5]:
-        assert 0.85 * LIMIT <= admitted <= LIMIT
+    print(f"\n{how}: {answers.admitted()} in each minute, limit {LIMIT}; {answers.by_minute}")
+    for sure, perhaps in answers.admitted()[:5]:
+        assert sure <= LIMIT
+        assert sure + perhaps >= 0.85 * LIMIT
     assert answers.count("no answer") == 0

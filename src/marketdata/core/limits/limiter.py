@@ -76,15 +76,23 @@ class Limiter:
             self._catch_up(meter, now)
             if allowance.spend(amount, now):
                 return None
+            if meter.is_on_credit:
+                return BUSY_S
             if allowance.left + allowance.rest < amount:
                 return meter.ends_at - now
-            if not self._pool.can_lease:
-                return BUSY_S
             patience_s = began + PATIENCE_S - now
-            flight = self._flights.get(meter.client_id) or self._fly(meter)
-            if patience_s <= 0 or not (await asyncio.wait({flight}, timeout=patience_s))[0]:
-                return BUSY_S
-            flight.result()
+            if self._pool.can_lease and patience_s > 0:
+                flight = self._flights.get(meter.client_id) or self._fly(meter)
+                if (await asyncio.wait({flight}, timeout=patience_s))[0]:
+                    flight.result()
+                    continue
+            return self._take_on_credit(meter, allowance, amount, now)
+
+    def _take_on_credit(self, meter: Meter, allowance: Allowance, amount: int, now: float) -> float | None:
+        """When nobody can say in time what is left."""
+        if not meter.is_alone:
+            meter.go_on_credit(self._pool.processes)
+        return None if allowance.spend(amount, now) else BUSY_S
 
     def _catch_up(self, meter: Meter, now: float) -> None:
         """Be in the present minute, with the limits and the way of taking that are in force."""
@@ -94,7 +102,7 @@ class Limiter:
         if self._pool.can_lease:
             if meter.is_alone:
                 meter.go_together()
-        elif self._pool.is_alone and not meter.is_alone:
+        elif self._pool.is_alone and (meter.is_on_credit or not meter.is_alone):
             minute = self._pool.minute(meter.client_id)
             meter.go_alone(minute, self._pool.processes)
 
@@ -112,7 +120,7 @@ class Limiter:
 
     async def _lease(self, meter: Meter) -> None:
         asked, told = meter.ask(self._clock.monotonic())
-        if not any(told.values()):
+        if not any(asked.values()) and not any(told.values()):
             return
         try:
             minute = await self._pool.take(meter.client_id, told)

@@ -125,6 +125,8 @@ class Meter:
         """Which minute it is; its beginning, epoch ms."""
         self.ends_at = float("-inf")
         """In seconds of the monotonic clock."""
+        self.is_on_credit = False
+        """Whether it is alone for a moment only, with very little."""
         self._by_kind: dict[Kind, Allowance] = {"requests": self.requests, "candles": self.candles}
 
     @property
@@ -150,6 +152,7 @@ class Meter:
         """Be in another minute, of which nothing is held yet."""
         self.start_ms = minute.start_ms
         self.ends_at = minute.ends_at
+        self.is_on_credit = False
         for allowance in self._by_kind.values():
             allowance.begin()
 
@@ -160,6 +163,7 @@ class Meter:
 
     def go_alone(self, minute: Minute, processes: int) -> None:
         """Go on with a share: of the limit, or of what was left when anybody last looked at this minute."""
+        self.is_on_credit = False
         for kind, allowance in self._by_kind.items():
             free = allowance.limit
             if minute.is_seen:
@@ -167,8 +171,15 @@ class Meter:
                 free -= (processes - 1) * (free // LEASES)  # that each other one may have leased since
             allowance.go_alone(max(0, free) // processes)
 
+    def go_on_credit(self, processes: int) -> None:
+        """Let a few in without knowing what the others do: of all processes together as much as one lease."""
+        self.is_on_credit = True
+        for allowance in self._by_kind.values():
+            allowance.go_alone(allowance.limit // LEASES // processes)
+
     def go_together(self) -> None:
         """Take from leases again."""
+        self.is_on_credit = False
         for allowance in self._by_kind.values():
             allowance.go_together()
 
