@@ -17,6 +17,7 @@ _TAGS: Final = {
     "events": "What changed: listings, delistings, fields, intervals.",
     "exchanges": "Exchanges, what they can be asked, and their native intervals.",
     "operations": "Syncs and the platform's condition.",
+    "admin": "API clients, their secrets and limits, and the audit log; for clients with the scope `admin`.",
     "health": "For load balancers and containers; without a token.",
 }
 """In the order of the documentation page; others follow."""

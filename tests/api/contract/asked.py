@@ -100,7 +100,8 @@ _CHANGING: Final = (
     (re.compile(r"cursor=[\w-]+"), "cursor=…"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "http://127.0.0.1:9000"),
     (re.compile(r"mdc_[0-9a-f]{16}"), "mdc_0123456789abcdef"),
-    (re.compile(r'("(?:access_token|kid|x)": ?")[^"]+'), r"\1…"),
+    (re.compile(r'("(?:access_token|kid|x|client_secret)": ?")[^"]+'), r"\1…"),
+    (re.compile(r'("secret_id": ?")[^"]+'), r"\g<1>Ab3dE6gH"),
 )
 """What differs from run to run, and what stands for it."""
 
@@ -108,10 +109,16 @@ _CHANGING: Final = (
 class Asker:
     """Asks a platform as clients do."""
 
-    def __init__(self, platform: Platform, clock: ManualClock, secret: str, client_id: str) -> None:
+    def __init__(self, platform: Platform, clock: ManualClock, secret: str, client_id: str, admin_id: str) -> None:
         self.platform = platform
         self.clock = clock
         self.credentials = {"client_id": client_id, "client_secret": secret}
+        self.admin_id = admin_id
+
+    @property
+    def admin(self) -> dict[str, str]:
+        """The headers of an admin."""
+        return {**_ID, "Authorization": f"Bearer {self.platform.services.tokens.issue(self.admin_id, ('admin',))}"}
 
     def bearer(self, *scopes: str) -> dict[str, str]:
         token = self.platform.services.tokens.issue(self.credentials["client_id"], scopes)
@@ -128,6 +135,31 @@ class Asker:
         made: dict[str, Any] = {"createToken": {"token": _example(await self.token(**_FORM, **self.credentials))}}
         for operation_id, named in READ.items():
             made[operation_id] = {name: _example(await self.get(path)) for name, path in named.items()}
+        return {**made, **await self._administered()}
+
+    async def _administered(self) -> dict[str, Any]:
+        """What an admin gets, from a client's making to its end."""
+
+        async def ask(name: str, method: str, path: str = "", body: object = None) -> tuple[Any, dict[str, Any]]:
+            url = f"/v1/admin/clients{path}"
+            answer = await self.platform.http.request(method, url, headers=self.admin, json=body)
+            self.clock.advance(1000)
+            return answer.json(), {name: _example(answer)}
+
+        made: dict[str, Any] = {}
+        asked = {"name": "my bot", "scopes": ["candles:read"], "requests_per_minute": 600}
+        client, made["createClient"] = await ask("created", "POST", "", asked)
+        path = f"/{client['client_id']}"
+        _, made["listClients"] = await ask("clients", "GET")
+        _, made["getClient"] = await ask("client", "GET", path)
+        _, made["updateClient"] = await ask("changed", "PATCH", path, {"requests_per_minute": None})
+        _, made["rotateClient"] = await ask("rotated", "POST", f"{path}/rotate")
+        secret_id = client["secrets"][0]["secret_id"]
+        _, made["revokeSecret"] = await ask("revoked", "POST", f"{path}/secrets/{secret_id}/revoke")
+        _, made["disableClient"] = await ask("disabled", "POST", f"{path}/disable")
+        log = f"/v1/admin/audit?subject={client['client_id']}&limit=3"
+        made["listAudit"] = {"lines": _example(await self.platform.http.get(log, headers=self.admin))}
+        self.clock.set(T0)
         return made
 
     async def problems(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -213,12 +245,14 @@ class Asker:
 async def make_asker(platform: Platform, clock: ManualClock) -> Asker:
     """With a client who may read."""
     async with platform.database.transaction() as connection:
-        client, secret = await create_client(connection, "example", _SCOPES, clock.now_ms())
-    return Asker(platform, clock, secret, client.client_id)
+        client, secret = await create_client(connection, "example", _SCOPES, clock.now_ms() + 1)
+        admin, _ = await create_client(connection, "admin", ("admin",), clock.now_ms() + 2)
+    await platform.services.refresh()
+    return Asker(platform, clock, secret, client.client_id, admin.client_id)
 
 
 def _example(answer: httpx2.Response) -> dict[str, Any]:
-    assert answer.status_code == 200, answer.text
+    assert answer.status_code in {200, 201}, answer.text
     media_type = answer.headers["content-type"].partition(";")[0]
     value = _steady(answer.text) if media_type == "application/json" else answer.text
     return {"media_type": media_type, "value": value}

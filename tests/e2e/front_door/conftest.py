@@ -15,6 +15,7 @@ from marketdata.store.keys import list_keys
 from marketdata.store.scopes import SCOPES
 from tests.conftest import Postgres
 from tests.e2e.front_door.forge import Forge
+from tests.e2e.front_door.operations import VICTIMS
 from tests.e2e.markets import market
 from tests.e2e.platform import Platform, running_platform
 
@@ -44,16 +45,26 @@ async def door(postgres: Postgres) -> AsyncIterator[Door]:
             client, secret = await create_client(connection, "door", tuple(SCOPES), T0)
             disabled, disabled_secret = await create_client(connection, "gone", tuple(SCOPES), T0)
             await disable_client(connection, disabled.client_id, T0)
-            (key,) = await list_keys(connection)
+            for victim in VICTIMS:
+                await connection.exec_driver_sql(
+                    "INSERT INTO api_clients (client_id, name, scopes, created_at) VALUES (%s, 'victim', '{}', now())",
+                    (victim,),
+                )
+                await connection.exec_driver_sql(
+                    "INSERT INTO client_secrets (secret_id, client_id, secret_hash, created_at)"
+                    " VALUES (%s, %s, sha256('x'), now())",
+                    (victim[-8:], victim),
+                )
+            (key,) = (key for key in await list_keys(connection) if key.signs)
         await platform.services.refresh()
         private = Ed25519PrivateKey.from_private_bytes(key.private_key)
         yield Door(
             platform=platform,
             http=platform.http,
             document=(await platform.http.get("/openapi.json")).json(),
-            forge=Forge(key.kid, private, client.client_id, T0 // 1000),
+            forge=Forge(key.kid, private, client.client_id, secret.split("_")[1], T0 // 1000),
             secret=secret,
-            disabled=Forge(key.kid, private, disabled.client_id, T0 // 1000),
+            disabled=Forge(key.kid, private, disabled.client_id, disabled_secret.split("_")[1], T0 // 1000),
             disabled_secret=disabled_secret,
         )
     postgres.drop_database(url)

@@ -31,6 +31,8 @@ class Forge:
     kid: str
     private: Ed25519PrivateKey
     client_id: str
+    secret_id: str
+    """Tokens are bound to the secret for which they were given out."""
     now_s: int
     header: dict[str, Any] = field(init=False)
     claims: dict[str, Any] = field(init=False)
@@ -46,8 +48,12 @@ class Forge:
             "iat": self.now_s,
             "nbf": self.now_s,
             "exp": self.now_s + 900,
-            "jti": "6f0a4c9e-5f0e-4b7e-9a63-0e6d3e6e2c11",
+            "jti": self.jti("6f0a4c9e5f0e4b7e9a630e6d3e6e2c11"),
         }
+
+    def jti(self, unique: str) -> str:
+        """The id of a token that is bound to the client's secret."""
+        return f"{self.secret_id}-{unique}"
 
     def head(self, *without: str, **changed: Any) -> bytes:
         """The header as JSON, but for what is left out and what is changed."""

@@ -106,7 +106,7 @@ def _signature(forge: Forge) -> Iterator[Hostile]:
     scalar = int.from_bytes(raw[32:], "little") + GROUP_ORDER
     tampered = b64(forge.body(scope="metadata:read candles:read admin more"))
     flipped = bytes([raw[0] ^ 1]) + raw[1:]
-    other = forge.good(jti="another").rpartition(b".")[2]
+    other = forge.good(jti=forge.jti("another")).rpartition(b".")[2]
     for name, token in {
         "stripped": compact(head, body, b""),
         "two segments": compact(head, body),
@@ -207,7 +207,7 @@ def _type(forge: Forge) -> Iterator[Hostile]:
         "payload a text": b'"sub"',
         "payload no JSON": b"sub",
         "payload empty": b"",
-        "payload bad UTF-8": forge.body(jti="X").replace(b"X", b"\xff"),
+        "payload bad UTF-8": forge.body(jti=forge.jti("X")).replace(b"X", b"\xff"),
         "payload with a mark": b"\xef\xbb\xbf" + forge.body(),
         "payload with NaN": forge.body()[:-1] + b', "more": NaN}',
         "payload in UTF-16": forge.body().decode().encode("utf-16"),
@@ -242,7 +242,7 @@ def _shape(forge: Forge) -> Iterator[Hostile]:
     number = 0
     while b"-" not in good + b"_" or b"_" not in good:
         number += 1
-        good = forge.good(jti=str(number))
+        good = forge.good(jti=forge.jti(str(number)))
     yield Hostile("shape", "standard base64", good.replace(b"-", b"+").replace(b"_", b"/"))
     yield Hostile("shape", "junk within", compact(head, body[:40] + b"*" + body[40:], signature))
     last = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

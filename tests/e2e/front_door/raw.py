@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.e2e.front_door.operations import Request
+
 _PATIENCE_S = 30.0
 
 
@@ -52,6 +54,12 @@ class RawClient:
         length = () if body is None else ((b"Content-Length", b"%d" % len(body)),)
         lines = b"".join(b"%b: %b\r\n" % header for header in (*headers, *length))
         return await self.send(b"%b %b HTTP/1.1\r\nHost: api\r\n%b\r\n" % (method.encode(), path.encode(), lines), body)
+
+    async def request(self, request: Request, headers: Iterable[tuple[bytes, bytes]]) -> Answer:
+        """The answer to one of the operations."""
+        kind, body = request.body or (None, None)
+        sent = [*headers, (b"Content-Type", kind)] if kind is not None else headers
+        return await self.ask(request.path, sent, method=request.method, body=body)
 
     async def send(self, head: bytes, body: bytes | None = None) -> Answer:
         """The answer to these bytes."""

@@ -47,7 +47,13 @@ router = APIRouter(
     responses=access_problems(),
 )
 
-ClientId = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The client's id, `mdc_…`.")]
+ClientId = Annotated[
+    str,
+    Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The client's id, `mdc_…`.", examples=["mdc_0123456789abcdef"]),
+]
+SecretId = Annotated[
+    str, Path(pattern="^[0-9A-Za-z]{8}$", description="The 8 characters after `mds_`.", examples=["Ab3dE6gH"])
+]
 
 _CHANGING: Final = ("invalid-request", "too-large", "database-unavailable")
 _ITSELF: Final = "; another admin can do it, and the command `marketdata clients` on the machine."
@@ -196,7 +202,7 @@ async def revoke_secret(
     services: ServicesNeeded,
     caller: Admin,
     client_id: ClientId,
-    secret_id: Annotated[str, Path(pattern="^[0-9A-Za-z]{8}$", description="The 8 characters after `mds_`.")],
+    secret_id: SecretId,
 ) -> Client:
     """End one secret of a client. Within 5 seconds no token that was got with it is taken.
 
