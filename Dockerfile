@@ -1,4 +1,4 @@
-# One image per service: docker build --build-arg SERVICE=api|syncer|simulator .
+# One image per service: docker build --build-arg SERVICE=api|syncer|simulator|proxy .
 # (SERVICE=tests makes the image that runs the tests inside)
 ARG SERVICE=api
 
@@ -55,6 +55,17 @@ EXPOSE 9000
 HEALTHCHECK --interval=30s --timeout=4s --start-period=30s --start-interval=2s --retries=3 \
     CMD ["python", "-IS", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:9000/_control/about', timeout=3)"]
 CMD ["simulate", "--port", "9000"]
+
+# ---- a reverse proxy that ends TLS, for compose.proxy.yaml
+FROM debian:bookworm-slim AS proxy
+RUN apt-get update -qq && apt-get install --yes -qq --no-install-recommends nginx-light && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin marketdata
+COPY deploy/nginx.conf /etc/nginx/nginx.conf
+USER 10001:10001
+EXPOSE 8443
+HEALTHCHECK --interval=30s --timeout=4s --start-period=30s --start-interval=2s --retries=3 \
+    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8443"]
+ENTRYPOINT ["nginx", "-e", "/dev/stderr", "-g", "daemon off;"]
 
 # ---- the whole tree with the developer tools; the tests bring their own PostgreSQL
 FROM python AS tests

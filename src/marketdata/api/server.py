@@ -31,8 +31,8 @@ from marketdata.store.budgets import open_budgets
 from marketdata.store.engine import Database
 from marketdata.store.rates import open_rates
 
-_SHUTDOWN_S: Final = 20
-"""How long requests under way may take to end when the service is stopped."""
+_STOP_S: Final = 28
+"""How long draining and requests under way may take when the service is stopped."""
 
 _BACKLOG: Final = 2048
 
@@ -136,7 +136,7 @@ class Server(uvicorn.Server):
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=trusted_hosts(settings.trusted_proxies),
             root_path=settings.root_path,
-            timeout_graceful_shutdown=_SHUTDOWN_S,
+            timeout_graceful_shutdown=_STOP_S - math.ceil(settings.drain),
         )
         config.edge = self._edge
         super().__init__(config)
