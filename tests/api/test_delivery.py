@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 
 import httpx2
 import zstandard
+from starlette.responses import PlainTextResponse
 
-from marketdata.api.delivery import is_known
+from marketdata.api.delivery import Delivery, is_known
 from tests.api.conftest import Api
 from tests.api.test_server import head, on_a_socket, raw
 
@@ -148,6 +149,15 @@ async def test_errors_and_what_is_of_the_moment_have_no_tag_and_are_not_kept(api
     )
     assert (good.status_code, good.headers["cache-control"]) == (200, "no-store")
     assert "etag" not in good.headers
+
+
+async def test_an_answer_to_a_post_is_not_kept_unless_it_says_so() -> None:
+    for said, told in (({}, "no-store"), ({"Cache-Control": "max-age=1"}, "max-age=1")):
+        app = Delivery(PlainTextResponse("a" * 2000, headers=said))
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://api") as http:
+            answer = await http.post("/")
+        assert answer.headers["cache-control"] == told
+        assert not {"etag", "content-encoding"} & set(answer.headers)
 
 
 async def test_what_needs_a_token_is_private_and_what_does_not_is_public(api: Api) -> None:

@@ -209,6 +209,9 @@ async def test_what_all_answers_to_a_get_have_is_what_they_are_sent_with(api: Ap
         if "get" not in methods or "{" in url:
             continue
         responses = methods["get"]["responses"]
+        if "/admin/" in path:
+            assert "304" not in responses
+            continue
         answer = await api.get(url)
         assert answer.status_code == 200, path
         sent = {name for name in DELIVERY_HEADERS if name in answer.headers}

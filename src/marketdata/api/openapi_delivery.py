@@ -7,6 +7,7 @@ type Document = dict[str, Any]
 
 _TAGS: Final = ("Cache-Control", "ETag", "Vary")
 _TIMED: Final = ("Server-Timing",)
+_NEVER_KEPT: Final = ("/health/", "/v1/admin/")
 _CACHED: Final = ("Age", "Cache-Status")
 
 DELIVERY_HEADERS: Final[Mapping[str, Document]] = {
@@ -59,7 +60,7 @@ def describe_delivery(document: Document) -> None:
             continue
         responses = methods["get"]["responses"]
         good = responses["200"].setdefault("headers", {})
-        if path.startswith("/health/"):  # never kept, so neither tagged nor compressed
+        if path.startswith(_NEVER_KEPT):  # so neither tagged nor compressed
             good.update(_references("Cache-Control", *_TIMED))
             continue
         is_of_exchange = path.startswith("/v1/candles/") or "Age" in good
