@@ -13,6 +13,7 @@ from marketdata.api.answers import GapReport, Meta, Origin, Page, WarningReport
 from marketdata.api.formats import CONTENT_TYPES
 from marketdata.api.formats_lines import COLUMNS, line_headers
 from marketdata.api.openapi_delivery import DELIVERY_HEADERS
+from marketdata.api.openapi_limits import LIMIT_HEADERS
 from marketdata.api.routes.candles import CANDLES_PARAMETERS, LATEST_PARAMETERS
 from marketdata.core.models import Source
 from marketdata.store.scopes import SCOPES
@@ -194,6 +195,7 @@ def test_the_formats_of_candles(document: dict[str, Any]) -> None:
         "Link",
         "X-Request-ID",
         *DELIVERY_HEADERS,
+        *LIMIT_HEADERS,
         *line_headers(page, meta, [WarningReport("code", "detail")]),
     }
 
@@ -201,6 +203,7 @@ def test_the_formats_of_candles(document: dict[str, Any]) -> None:
 async def test_what_all_answers_to_a_get_have_is_what_they_are_sent_with(api: Api, document: dict[str, Any]) -> None:
     """Of every operation that needs nothing but a path of ours."""
     place = {"exchange": "coinbase", "symbol": "BTC-USD"}
+    common = {*DELIVERY_HEADERS, *LIMIT_HEADERS}
     tried = 0
     for path, methods in document["paths"].items():
         url = re.sub(r"{(\w+)}", lambda name: place.get(name[1], name[0]), path) + (
@@ -214,8 +217,8 @@ async def test_what_all_answers_to_a_get_have_is_what_they_are_sent_with(api: Ap
             continue
         answer = await api.get(url)
         assert answer.status_code == 200, path
-        sent = {name for name in DELIVERY_HEADERS if name in answer.headers}
-        assert set(responses["200"]["headers"]) & set(DELIVERY_HEADERS) == sent, path
+        sent = {name for name in common if name in answer.headers}
+        assert set(responses["200"]["headers"]) & common == sent, path
         assert ("304" in responses) == ("ETag" in sent), path
         if "304" in responses:
             known = await api.get(url, **{"If-None-Match": answer.headers["ETag"]})

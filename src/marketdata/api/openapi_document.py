@@ -8,6 +8,7 @@ from marketdata.api.examples import Example, read_examples
 from marketdata.api.openapi import ACCESS, ALWAYS, PROBLEM_SCHEMA, Document, describe_problems
 from marketdata.api.openapi_candles import candle_operations, candle_schemas
 from marketdata.api.openapi_delivery import describe_delivery
+from marketdata.api.openapi_limits import describe_limits
 from marketdata.api.problems import MEDIA_TYPE, PROBLEMS, TOKEN_PATH, oauth_members
 
 _TAGS: Final = {
@@ -72,6 +73,7 @@ def complete(document: Document, max_limit: int, default_limit: int) -> Document
         operation["responses"] = _responses(path, operation, examples.answers.get(operation["operationId"], {}))
     components["headers"] = dict(_HEADERS)
     describe_delivery(document)
+    describe_limits(document)
     components["examples"] = _problem_examples(examples.problems)
     used = {tag for _, operation in _operations(document) for tag in operation["tags"]}
     document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items() if name in used]
