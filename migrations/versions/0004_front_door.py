@@ -41,14 +41,17 @@ def downgrade() -> None:
         op.drop_column("signing_keys", column)
     op.add_column("api_clients", sa.Column("secret_hash", sa.LargeBinary))
     op.add_column("api_clients", sa.Column("last_used_at", _TIME))
+    # the newest that is live; where none is, what no secret has as its hash
     op.execute("""
-        UPDATE api_clients SET secret_hash = newest.secret_hash, last_used_at = newest.used_at
-        FROM (
-            SELECT DISTINCT ON (client_id) client_id, secret_hash,
-                max(last_used_at) OVER (PARTITION BY client_id) AS used_at
-            FROM client_secrets ORDER BY client_id, created_at DESC, secret_id
-        ) AS newest
-        WHERE newest.client_id = api_clients.client_id
+        UPDATE api_clients SET
+            last_used_at = (SELECT max(last_used_at) FROM client_secrets AS its WHERE its.client_id = one.client_id),
+            secret_hash = coalesce((
+                SELECT secret_hash FROM client_secrets AS its
+                WHERE its.client_id = one.client_id AND revoked_at IS NULL
+                    AND (its.expires_at IS NULL OR its.expires_at > now())
+                ORDER BY its.created_at DESC, secret_id LIMIT 1
+            ), decode(repeat('00', 32), 'hex'))
+        FROM api_clients AS one WHERE one.client_id = api_clients.client_id
     """)
     op.alter_column("api_clients", "secret_hash", nullable=False)
     op.create_check_constraint(op.f("ck_api_clients_secret_hash"), "api_clients", "octet_length(secret_hash) = 32")

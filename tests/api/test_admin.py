@@ -8,6 +8,7 @@ import pytest
 
 from marketdata.core.clock import ManualClock
 from marketdata.store.clients import create_client
+from marketdata.store.usage import Usage, add_usage
 from tests.api.conftest import NOW_MS, Api, problem
 from tests.api.test_access import code
 
@@ -151,6 +152,7 @@ async def test_only_admins_may(admin: Admin) -> None:
         ("POST", f"{path}/disable"),
         ("POST", f"{path}/rotate"),
         ("POST", f"{path}/secrets/{api.secret_id}/revoke"),
+        ("GET", f"{path}/usage"),
         ("GET", "/v1/admin/audit"),
     ):
         headers = {"Authorization": f"Bearer {api.token('candles:read', 'metadata:read')}"}
@@ -248,6 +250,22 @@ async def test_bodies_of_another_type(admin: Admin, kind: str) -> None:
 async def test_changes_that_are_none(admin: Admin, body: dict[str, object]) -> None:
     answer = await admin.ask("PATCH", f"{CLIENTS}/{admin.api.client_id}", body)
     assert problem(answer)["code"] in {"invalid-request", "invalid-parameter", "unknown-parameter"}
+
+
+async def test_what_a_client_used(admin: Admin) -> None:
+    hour_ms, its = 3_600_000, admin.api.client_id
+    used = [Usage(its, NOW_MS - back * hour_ms, back + 1, back * 10, 0) for back in range(30)]
+    async with admin.api.services.database.transaction() as connection:
+        await add_usage(connection, used)
+    path = f"{CLIENTS}/{its}/usage"
+    assert len((await admin.do("GET", path))["data"]) == 24
+    assert (await admin.do("GET", f"{path}?hours=2"))["data"] == [
+        {"hour": NOW_MS, "requests": 1, "candles": 0, "limited": 0},
+        {"hour": NOW_MS - hour_ms, "requests": 2, "candles": 10, "limited": 0},
+    ]
+    for query in ("hours=0", "hours=8785", "hours=x", "hours=1&hours=2"):
+        assert problem(await admin.ask("GET", f"{path}?{query}"))["code"] == "invalid-parameter"
+    assert problem(await admin.ask("GET", f"{CLIENTS}/mdc_nobody/usage"))["code"] == "not-found"
 
 
 async def test_the_audit_log_says_who_did_what(admin: Admin) -> None:

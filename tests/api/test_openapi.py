@@ -48,6 +48,7 @@ OPERATIONS = {
     "disableClient": "POST /v1/admin/clients/{client_id}/disable",
     "rotateClient": "POST /v1/admin/clients/{client_id}/rotate",
     "revokeSecret": "POST /v1/admin/clients/{client_id}/secrets/{secret_id}/revoke",
+    "getClientUsage": "GET /v1/admin/clients/{client_id}/usage",
     "listAudit": "GET /v1/admin/audit",
     "getLatestCandle": "GET /v1/candles/{exchange}/{symbol}/{interval}/latest",
 }

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import typer
 
@@ -50,8 +51,45 @@ async def test_a_client_from_its_making_to_its_end(database: Database, postgres_
     assert await holds(database, renewed)
     assert await holds(database, made)
 
+    changed = json.loads(run("update", made["client_id"], "--scope", "admin", "--candles-per-minute", "5000"))
+    assert (changed["scopes"], changed["candles_per_minute"]) == (["admin"], 5000)
+    changed = json.loads(run("update", made["client_id"], "--candles-per-minute", "default", "--expires", "never"))
+    assert (changed["candles_per_minute"], changed["expires"]) == (None, None)
+
+    second = renewed["client_secret"].split("_")[1]
+    assert run("revoke-secret", made["client_id"], second) == f"secret {second} of {made['client_id']} is revoked\n"
+    assert not await holds(database, renewed)
+    third = json.loads(run("rotate", made["client_id"], "--revoke", "--expires", "1d", "--json"))
+    assert await holds(database, third)
+    assert not await holds(database, made)
+    shown = json.loads(run("show", made["client_id"]))
+    assert [secret["state"] for secret in shown["secrets"]] == ["live", "revoked", "revoked"]
+    assert shown["secrets"][0]["expires"] is not None
+    assert json.loads(run("list", "--json"))[0]["secrets"] == [third["client_secret"].split("_")[1]]
+
     assert run("disable", made["client_id"]) == f"{made['client_id']} is disabled\n"
+    refused = marketdata(tmp_path, "clients", "rotate", made["client_id"], database_url=postgres_url)
+    assert (refused.returncode, refused.stderr) == (1, "error: the client is disabled for good; create another one\n")
     assert [client["state"] for client in json.loads(run("list", "--json"))] == ["disabled", "active"]
+
+
+def test_what_a_client_used(postgres_url: str, tmp_path: Path) -> None:
+    made = json.loads(marketdata(tmp_path, "clients", "create", "x", "--json", database_url=postgres_url).stdout)
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(
+            "INSERT INTO client_usage SELECT %s, date_trunc('hour', now()) - n * interval '1 h', n, 10 * n, 100 * n"
+            " FROM generate_series(0, 30) AS n",
+            (made["client_id"],),
+        )
+
+    def run(*arguments: str) -> list[str]:
+        result = marketdata(tmp_path, "clients", "usage", made["client_id"], *arguments, database_url=postgres_url)
+        assert (result.returncode, result.stderr) == (0, "")
+        return result.stdout.splitlines()
+
+    assert len(run()) == 24
+    assert [line.split("\t")[1:] for line in run("--hours", "2")] == [["0", "0", "0"], ["1", "10", "100"]]
+    assert [one["candles"] for one in json.loads("".join(run("--hours", "3", "--json")))] == [0, 10, 20]
 
 
 async def holds(database: Database, told: dict[str, Any]) -> bool:
@@ -63,7 +101,7 @@ async def holds(database: Database, told: dict[str, Any]) -> bool:
     return any(one.is_same(given) and one.revoked_at is None for one in stored)
 
 
-@pytest.mark.parametrize("command", ["disable", "rotate"])
+@pytest.mark.parametrize("command", ["disable", "rotate", "show", "usage"])
 def test_a_client_that_is_not_there(command: str, postgres_url: str, tmp_path: Path) -> None:
     result = marketdata(tmp_path, "clients", command, "mdc_nobody", database_url=postgres_url)
     assert (result.returncode, result.stdout) == (1, "")
@@ -73,6 +111,9 @@ def test_a_client_that_is_not_there(command: str, postgres_url: str, tmp_path: P
 async def test_wrong_usage_makes_no_client(database: Database, postgres_url: str, tmp_path: Path) -> None:
     for wrong in (("x", "--scope", "all"), ("x", "--expires", "soon"), (" ",), ()):
         result = marketdata(tmp_path, "clients", "create", *wrong, database_url=postgres_url)
+        assert result.returncode == 2
+    for change in ((), ("--requests-per-minute", "0"), ("--candles-per-minute", "many"), ("--expires", "soon")):
+        result = marketdata(tmp_path, "clients", "update", "mdc_1", *change, database_url=postgres_url)
         assert result.returncode == 2
     async with database.transaction() as connection:
         assert await list_clients(connection) == []

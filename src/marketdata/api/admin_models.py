@@ -138,6 +138,15 @@ class ClientWithSecret(Client):
     client_secret: Annotated[str, Field(description="Shown this once and not kept.")]
 
 
+class HourOfUse(BaseModel):
+    """What a client asked for in an hour."""
+
+    hour: Annotated[EpochMs, Field(description="When the hour began.")]
+    requests: Annotated[int, Field(description="All with a good token, refused ones included.")]
+    candles: Annotated[int, Field(description="Those that were served.")]
+    limited: Annotated[int, Field(description="Requests that were refused as too many.")]
+
+
 def describe_client(client: ApiClient, secrets: Sequence[ClientSecret], now_ms: int) -> Client:
     """A client as admins see it; `secrets`: its own or everybody's."""
     return Client.model_validate(

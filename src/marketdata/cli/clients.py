@@ -209,6 +209,32 @@ def revoke_secret(
     typer.echo(f"secret {secret_id} of {client_id} is revoked")
 
 
+@app.command(epilog="Example: marketdata clients usage mdc_0123456789abcdef --hours 168")
+def usage(
+    client_id: ClientId,
+    hours: Annotated[int, typer.Option(min=1, max=8784, help="How many hours back, this one included.")] = 24,
+    as_json: Json = False,
+) -> None:
+    """List what a client asked for, hour by hour, the newest first; hours without a request are left out."""
+    from marketdata.core.errors import UnknownClient
+    from marketdata.store.clients import get_client
+    from marketdata.store.usage import Usage, first_hour, list_usage
+
+    since_ms = first_hour(SystemClock().now_ms(), hours)
+
+    async def read(connection: Any) -> list[Usage]:  # noqa: ANN401
+        if await get_client(connection, client_id) is None:
+            raise UnknownClient
+        return await list_usage(connection, client_id, since_ms=since_ms, limit=hours)
+
+    rows = [
+        {"hour": iso(one.hour), "requests": one.requests, "candles": one.candles, "limited": one.limited}
+        for one in in_store(read)
+    ]
+    shown = {"hour": "hour from", "requests": "requests", "candles": "candles", "limited": "refused as too many"}
+    print_rows(rows, shown, as_json=as_json)
+
+
 def _told(client: "ApiClient", now_ms: int) -> dict[str, object]:
     return {
         "client_id": client.client_id,
@@ -223,8 +249,8 @@ def _told(client: "ApiClient", now_ms: int) -> dict[str, object]:
 
 
 def _name(text: str) -> str:
-    if not text.strip():
-        raise typer.BadParameter("a client needs a name", param_hint="NAME")
+    if not text.strip() or not text.isprintable():
+        raise typer.BadParameter("a client needs a name of printable characters", param_hint="NAME")
     return text.strip()
 
 

@@ -14,6 +14,7 @@ from marketdata.cli.clients import DEFAULT_SCOPES
 from marketdata.core.clock import Clock
 from marketdata.core.models import ExchangeId, Source, Status
 from marketdata.store.access import get_access
+from marketdata.store.client_secrets import list_secrets
 from marketdata.store.clients import ApiClient, create_client, list_clients
 from marketdata.store.engine import Database
 from marketdata.store.scopes import CANDLES_READ
@@ -39,14 +40,19 @@ class Access:
 async def find_access(database: Database, clock: Clock) -> Access | None:
     """A client for the printed request: the oldest active one that may read candles; in a new database, a new one.
 
-    None: there are clients and all are disabled, expired or may not read candles.
+    None: there are clients and all are disabled, expired, without a live secret or may not read candles.
     """
-    async with database.transaction() as connection:
-        clients = await list_clients(connection)
-        if not clients:
-            return Access(*await create_client(connection, _FIRST_CLIENT, DEFAULT_SCOPES, clock.now_ms()))
     now_ms = clock.now_ms()
-    active = (client for client in clients if client.is_active(now_ms) and CANDLES_READ in client.scopes)
+    async with database.transaction() as connection:
+        clients, secrets = await list_clients(connection), await list_secrets(connection)
+        if not clients:
+            return Access(*await create_client(connection, _FIRST_CLIENT, DEFAULT_SCOPES, now_ms))
+    known = {secret.client_id for secret in secrets if secret.is_live(now_ms)}
+    active = (
+        client
+        for client in clients
+        if client.is_active(now_ms) and client.client_id in known and CANDLES_READ in client.scopes
+    )
     client = next(active, None)
     return None if client is None else Access(client, None)
 

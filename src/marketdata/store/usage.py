@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeEngine
 from marketdata.store.tables import API_CLIENTS, CLIENT_USAGE, timestamp
 
 _COUNTS = ("requests", "candles", "limited")
+_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ async def add_usage(connection: AsyncConnection, usage: Sequence[Usage]) -> None
             set_={name: CLIENT_USAGE.c[name] + added.excluded[name] for name in _COUNTS},
         )
     )
+
+
+def first_hour(now_ms: int, hours: int) -> int:
+    """When the first of so many hours began of which the last is under way, epoch ms."""
+    return now_ms - now_ms % _HOUR_MS - (hours - 1) * _HOUR_MS
 
 
 async def list_usage(

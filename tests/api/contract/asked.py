@@ -19,6 +19,7 @@ from marketdata.simulator.faults import Faults
 from marketdata.simulator.scenario import Scenario
 from marketdata.store.clients import create_client
 from marketdata.store.engine import Database
+from marketdata.store.usage import Usage, add_usage
 from tests.built_in import ADAPTERS
 from tests.e2e.markets import market
 from tests.e2e.platform import PATIENCE_S, Platform, serving
@@ -152,6 +153,9 @@ class Asker:
         path = f"/{client['client_id']}"
         _, made["listClients"] = await ask("clients", "GET")
         _, made["getClient"] = await ask("client", "GET", path)
+        async with self.platform.database.transaction() as connection:
+            await add_usage(connection, [Usage(client["client_id"], T0 - T0 % 3_600_000, 120, 60_000, 3)])
+        _, made["getClientUsage"] = await ask("usage", "GET", f"{path}/usage?hours=2")
         _, made["updateClient"] = await ask("changed", "PATCH", path, {"requests_per_minute": None})
         _, made["rotateClient"] = await ask("rotated", "POST", f"{path}/rotate")
         secret_id = client["secrets"][0]["secret_id"]

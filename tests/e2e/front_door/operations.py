@@ -54,6 +54,7 @@ REQUESTS: Final[Mapping[str, Request]] = {
     "listClients": Request("/v1/admin/clients"),
     "createClient": Request("/v1/admin/clients", "POST", document={"name": "made"}),
     "getClient": Request(f"/v1/admin/clients/{VICTIMS[0]}"),
+    "getClientUsage": Request(f"/v1/admin/clients/{VICTIMS[0]}/usage"),
     "updateClient": Request(f"/v1/admin/clients/{VICTIMS[0]}", "PATCH", document={"name": "changed"}),
     "rotateClient": Request(f"/v1/admin/clients/{VICTIMS[0]}/rotate", "POST"),
     "revokeSecret": Request(f"/v1/admin/clients/{VICTIMS[0]}/secrets/{VICTIMS[0][-8:]}/revoke", "POST"),

@@ -58,6 +58,7 @@ TABLE: Final = {
     "listClients": ADMINS,
     "createClient": MAKING,
     "getClient": ADMINS,
+    "getClientUsage": ADMINS,
     "updateClient": ADMINS,
     "rotateClient": ADMINS,
     "revokeSecret": ADMINS,

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Request, Response, Security
+from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
 
 from marketdata.api.admin_models import (
     Client,
     ClientChange,
     ClientWithSecret,
+    HourOfUse,
     NewClient,
     Nothing,
     Rotation,
@@ -25,6 +26,7 @@ from marketdata.core.errors import UnknownClient
 from marketdata.store import client_secrets, clients
 from marketdata.store.audit import record
 from marketdata.store.scopes import ADMIN
+from marketdata.store.usage import first_hour, list_usage
 
 CLIENTS_PATH: Final = "/v1/admin/clients"
 
@@ -216,6 +218,31 @@ async def revoke_secret(
         await client_secrets.revoke_secret(connection, client_id, secret_id, services.clock.now_ms(), by=actor)
     await services.take_over_access()
     return await _describe(services, client_id)
+
+
+@router.get(
+    "/clients/{client_id}/usage",
+    operation_id="getClientUsage",
+    summary="See what a client used",
+    responses=problems("not-found", "database-unavailable"),
+)
+async def get_client_usage(
+    services: ServicesNeeded,
+    client_id: ClientId,
+    hours: Annotated[int, Query(ge=1, le=8784, description="How many hours back, this one included.")] = 24,
+) -> Listed[HourOfUse]:
+    """What a client asked for, hour by hour, the newest first; hours in which it asked for nothing are left out.
+
+    Every process writes what it has counted every few seconds.
+    """
+    since_ms = first_hour(services.clock.now_ms(), hours)
+    async with services.database.transaction() as connection:
+        if await clients.get_client(connection, client_id) is None:
+            raise UnknownClient
+        used = await list_usage(connection, client_id, since_ms=since_ms, limit=hours)
+    return whole(
+        [HourOfUse(hour=one.hour, requests=one.requests, candles=one.candles, limited=one.limited) for one in used]
+    )
 
 
 async def _describe(services: Services, client_id: str) -> Client:
