@@ -59,7 +59,7 @@ def describe_delivery(document: Document) -> None:
             continue
         responses = methods["get"]["responses"]
         good = responses["200"].setdefault("headers", {})
-        if path.startswith("/health/"):  # never kept, so neither tagged nor compressed
+        if path.startswith(("/health/", "/v1/admin/")):  # never kept, so neither tagged nor compressed
             good.update(_references("Cache-Control", *_TIMED))
             continue
         is_of_exchange = path.startswith("/v1/candles/") or "Age" in good

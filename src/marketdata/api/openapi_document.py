@@ -16,6 +16,7 @@ _TAGS: Final = {
     "symbols": "Instruments under one naming, what they were before, and how far back their candles go.",
     "events": "What changed: listings, delistings, fields, intervals.",
     "exchanges": "Exchanges, what they can be asked, and their native intervals.",
+    "admin": "Clients, their secrets and limits, and the audit log; for those with the scope `admin`.",
     "operations": "Syncs and the platform's condition.",
     "health": "For load balancers and containers; without a token.",
 }

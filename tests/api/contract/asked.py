@@ -19,6 +19,7 @@ from marketdata.simulator.faults import Faults
 from marketdata.simulator.scenario import Scenario
 from marketdata.store.clients import create_client
 from marketdata.store.engine import Database
+from marketdata.store.scopes import SCOPES
 from tests.built_in import ADAPTERS
 from tests.e2e.markets import market
 from tests.e2e.platform import PATIENCE_S, Platform, serving
@@ -31,6 +32,7 @@ REQUEST_ID: Final = "5d1c7c1e-6c1c-4f0c-a4ef-0f6f5a0b7c11"
 _ID: Final = {"X-Request-ID": REQUEST_ID}
 _FORM: Final = {"grant_type": "client_credentials"}
 _CANDLES: Final = "/v1/candles/binance_futures/BTC-USDT-PERP/1h"
+_CLIENTS: Final = "/v1/admin/clients"
 _SCOPES: Final = ("metadata:read", "candles:read")
 
 READ: Final[Mapping[str, Mapping[str, str]]] = {
@@ -66,7 +68,7 @@ READ: Final[Mapping[str, Mapping[str, str]]] = {
         "ccxt": f"{_CANDLES}/latest?format=ccxt",
     },
 }
-"""What is read for the examples of an operation, by their names; `createToken` is asked apart."""
+"""What is read for the examples of an operation, by their names; those about tokens and clients are asked apart."""
 
 _REFUSED: Final[Mapping[str, str]] = {
     "invalid-parameter": f"{_CANDLES}?limit=0",
@@ -100,7 +102,8 @@ _CHANGING: Final = (
     (re.compile(r"cursor=[\w-]+"), "cursor=…"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "http://127.0.0.1:9000"),
     (re.compile(r"mdc_[0-9a-f]{16}"), "mdc_0123456789abcdef"),
-    (re.compile(r'("(?:access_token|kid|x)": ?")[^"]+'), r"\1…"),
+    (re.compile(r'("(?:access_token|client_secret|kid|x)": ?")[^"]+'), r"\1…"),
+    (re.compile(r'("(?:secret_id|subject)": ?")[0-9A-Za-z_-]{8}(?:[0-9A-Za-z_-]{35})?"'), r'\1K0lETkxz"'),
 )
 """What differs from run to run, and what stands for it."""
 
@@ -125,10 +128,36 @@ class Asker:
 
     async def answers(self) -> dict[str, Any]:
         """An answer for each example, by operation id and name."""
-        made: dict[str, Any] = {"createToken": {"token": _example(await self.token(**_FORM, **self.credentials))}}
+        given = await self.token(**_FORM, **self.credentials)
+        made: dict[str, Any] = {"createToken": {"token": _example(given)}}
         for operation_id, named in READ.items():
             made[operation_id] = {name: _example(await self.get(path)) for name, path in named.items()}
-        return made
+        ended = await self.post("/v1/token/revoke", data={"token": given.json()["access_token"], **self.credentials})
+        assert (ended.status_code, ended.content) == (200, b"")
+        return made | await self._clients()
+
+    async def _clients(self) -> dict[str, Any]:
+        """The life of a client, as an admin makes it."""
+        made = await self.post(_CLIENTS, json={"name": "charts", "scopes": ["metadata:read", "candles:read"]})
+        self.clock.advance(60_000)
+        one = f"{_CLIENTS}/{made.json()['client_id']}"
+        secret = f"{one}/secrets/{made.json()['secrets'][0]['secret_id']}"
+        given = {
+            "createClient": made,
+            "getClient": await self.get(one, "admin"),
+            "updateClient": await self.post(one, method="PATCH", json={"candles_per_minute": 100_000}),
+            "rotateClient": await self.post(f"{one}/rotate", json={}),
+            "revokeSecret": await self.post(f"{secret}/revoke"),
+            "disableClient": await self.post(f"{one}/disable"),
+            "listClients": await self.get(_CLIENTS, "admin"),
+            "listAudit": await self.get(f"/v1/admin/audit?subject={made.json()['client_id']}&limit=3", "admin"),
+        }
+        self.clock.set(T0)
+        return {operation_id: {"example": _example(answer)} for operation_id, answer in given.items()}
+
+    async def post(self, path: str, *, method: str = "POST", **body: Any) -> httpx2.Response:
+        headers = {**_ID, **({} if path.startswith("/v1/token") else self.bearer("admin"))}
+        return await self.platform.http.request(method, path, headers=headers, **body)
 
     async def problems(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         """A problem document for each code."""
@@ -153,7 +182,7 @@ class Asker:
             await http.get(_CANDLES, headers={**_ID, "Authorization": "Bearer made-up"}),
             await self.get(_CANDLES, "metadata:read"),
             await self.token(**_FORM, **{**self.credentials, "client_secret": "made-up"}),
-            await self.token(**_FORM, **self.credentials, scope="admin"),
+            await self.token(**_FORM, **self.credentials, scope="everything"),
             await self.token(**{**_FORM, "grant_type": "password"}, **self.credentials),
         ]
         self.clock.advance(931_000)
@@ -211,14 +240,15 @@ class Asker:
 
 
 async def make_asker(platform: Platform, clock: ManualClock) -> Asker:
-    """With a client who may read."""
+    """With a client who may do all."""
     async with platform.database.transaction() as connection:
-        client, secret = await create_client(connection, "example", _SCOPES, clock.now_ms())
+        client, secret = await create_client(connection, "operations", tuple(SCOPES), clock.now_ms() - 1000)
+    await platform.services.refresh()
     return Asker(platform, clock, secret, client.client_id)
 
 
 def _example(answer: httpx2.Response) -> dict[str, Any]:
-    assert answer.status_code == 200, answer.text
+    assert answer.status_code in {200, 201}, answer.text
     media_type = answer.headers["content-type"].partition(";")[0]
     value = _steady(answer.text) if media_type == "application/json" else answer.text
     return {"media_type": media_type, "value": value}

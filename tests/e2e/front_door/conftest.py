@@ -44,16 +44,20 @@ async def door(postgres: Postgres) -> AsyncIterator[Door]:
             client, secret = await create_client(connection, "door", tuple(SCOPES), T0)
             disabled, disabled_secret = await create_client(connection, "gone", tuple(SCOPES), T0)
             await disable_client(connection, disabled.client_id, T0)
-            (key,) = await list_keys(connection)
+            (key,) = (key for key in await list_keys(connection) if key.signs)
         await platform.services.refresh()
         private = Ed25519PrivateKey.from_private_bytes(key.private_key)
         yield Door(
             platform=platform,
             http=platform.http,
             document=(await platform.http.get("/openapi.json")).json(),
-            forge=Forge(key.kid, private, client.client_id, T0 // 1000),
+            forge=Forge(key.kid, private, client.client_id, _id(secret), T0 // 1000),
             secret=secret,
-            disabled=Forge(key.kid, private, disabled.client_id, T0 // 1000),
+            disabled=Forge(key.kid, private, disabled.client_id, _id(disabled_secret), T0 // 1000),
             disabled_secret=disabled_secret,
         )
     postgres.drop_database(url)
+
+
+def _id(secret: str) -> str:
+    return secret.split("_")[1]

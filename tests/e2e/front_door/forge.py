@@ -31,6 +31,8 @@ class Forge:
     kid: str
     private: Ed25519PrivateKey
     client_id: str
+    secret_id: str
+    """Of the secret for which the tokens are given out, as they pretend."""
     now_s: int
     header: dict[str, Any] = field(init=False)
     claims: dict[str, Any] = field(init=False)
@@ -46,7 +48,7 @@ class Forge:
             "iat": self.now_s,
             "nbf": self.now_s,
             "exp": self.now_s + 900,
-            "jti": "6f0a4c9e-5f0e-4b7e-9a63-0e6d3e6e2c11",
+            "jti": f"{self.secret_id}-6f0a4c9e5f0e4b7e9a630e6d3e6e2c11",
         }
 
     def head(self, *without: str, **changed: Any) -> bytes:

@@ -106,7 +106,7 @@ def _signature(forge: Forge) -> Iterator[Hostile]:
     scalar = int.from_bytes(raw[32:], "little") + GROUP_ORDER
     tampered = b64(forge.body(scope="metadata:read candles:read admin more"))
     flipped = bytes([raw[0] ^ 1]) + raw[1:]
-    other = forge.good(jti="another").rpartition(b".")[2]
+    other = forge.good(jti=f"{forge.secret_id}-another").rpartition(b".")[2]
     for name, token in {
         "stripped": compact(head, body, b""),
         "two segments": compact(head, body),
@@ -174,6 +174,8 @@ def _claims(forge: Forge) -> Iterator[Hostile]:
         "client_id of another": {"client_id": "mdc_0000000000000000"},
         "jti a number": {"jti": 1},
         "jti empty": {"jti": ""},
+        "jti of no secret": {"jti": "00000000-1"},
+        "jti of a part of a secret": {"jti": f"{forge.secret_id[:-1]}-1"},
         "scope a list": {"scope": ["metadata:read", "candles:read", "admin"]},
         "scope an object": {"scope": {"metadata:read": True}},
         "scope null": {"scope": None},
@@ -242,7 +244,7 @@ def _shape(forge: Forge) -> Iterator[Hostile]:
     number = 0
     while b"-" not in good + b"_" or b"_" not in good:
         number += 1
-        good = forge.good(jti=str(number))
+        good = forge.good(jti=f"{forge.secret_id}-{number}")
     yield Hostile("shape", "standard base64", good.replace(b"-", b"+").replace(b"_", b"/"))
     yield Hostile("shape", "junk within", compact(head, body[:40] + b"*" + body[40:], signature))
     last = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

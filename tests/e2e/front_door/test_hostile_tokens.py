@@ -17,7 +17,7 @@ from marketdata.api.record import RequestRecord, recording
 from marketdata.core.errors import MarketDataError
 from tests.e2e.front_door.conftest import Door
 from tests.e2e.front_door.hostile import corpus
-from tests.e2e.front_door.operations import protected
+from tests.e2e.front_door.operations import Request, protected
 from tests.e2e.front_door.raw import Answer, RawClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -40,8 +40,11 @@ async def elsewhere(asked: list[int]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def asks(client: RawClient, path: str, token: bytes) -> Answer:
-    return await client.ask(path, [ID, (b"Authorization", b"Bearer " + token)])
+async def asks(client: RawClient, request: Request, token: bytes) -> Answer:
+    headers = [ID, (b"Authorization", b"Bearer " + token)]
+    if request.json is not None:
+        headers.append((b"Content-Type", b"application/json"))
+    return await client.ask(request.path, headers, method=request.method, body=request.json)
 
 
 async def admitted(door: Door, token: bytes) -> str | None:
@@ -79,8 +82,8 @@ def lenient(door: Door, token: bytes) -> bool:
 async def test_a_good_token_is_let_in_everywhere(door: Door) -> None:
     async with RawClient(str(door.http.base_url)) as client:
         for name, request in protected(door.document).items():
-            answer = await asks(client, request.path, door.forge.good())
-            assert answer.status == 200, (name, answer.body)
+            answer = await asks(client, request, door.forge.good())
+            assert answer.status not in {401, 403}, (name, answer.body)
 
 
 async def test_no_hostile_token_is_let_in_anywhere(door: Door, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,7 +95,7 @@ async def test_no_hostile_token_is_let_in_anywhere(door: Door, caplog: pytest.Lo
         hostile = corpus(door.forge, address)
         for one in hostile:
             for name, request in requests.items():
-                answer = await asks(client, request.path, one.token)
+                answer = await asks(client, request, one.token)
                 place = (one.group, one.name, name, answer.status)
                 if one.is_http or answer.status == 401:
                     assert answer.status == 401, place
@@ -155,7 +158,7 @@ def mutated(token: bytes, chance: random.Random) -> bytes:
 async def mutations(door: Door, seed: int, number: int) -> Counter[str | None]:
     """What the gate says of mutations of a good token that it has seen and one that it has not."""
     chance, said = random.Random(seed), Counter[str | None]()
-    known, fresh = door.forge.good(), door.forge.good(jti="fresh")
+    known, fresh = door.forge.good(), door.forge.good(jti=f"{door.forge.secret_id}-fresh")
     assert await admitted(door, known) is None
     for _ in range(number):
         token = chance.choice((known, fresh))
@@ -178,7 +181,7 @@ async def test_no_mutation_is_let_in_over_http(door: Door) -> None:
         for _ in range(20_000):
             changed = mutated(good, chance)
             if changed != good:
-                statuses[(await asks(client, "/v1/exchanges", changed)).status] += 1
+                statuses[(await asks(client, Request("/v1/exchanges"), changed)).status] += 1
     print(statuses)
     assert set(statuses) <= {400, 401}
     assert statuses[401] > 15_000

@@ -47,7 +47,10 @@ router = APIRouter(
     responses=access_problems(),
 )
 
-ClientId = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The client's id, `mdc_…`.")]
+ClientId = Annotated[
+    str,
+    Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The client's id, `mdc_…`.", examples=["mdc_0123456789abcdef"]),
+]
 
 _CHANGING: Final = ("invalid-request", "too-large", "database-unavailable")
 _ITSELF: Final = "; another admin can do it, and the command `marketdata clients` on the machine."
@@ -59,7 +62,7 @@ _ITSELF: Final = "; another admin can do it, and the command `marketdata clients
     summary="Make a client",
     status_code=201,
     responses=problems(*_CHANGING),
-    openapi_extra=describe_body(NewClient),
+    openapi_extra=describe_body(NewClient, {"name": "charts", "scopes": ["metadata:read", "candles:read"]}),
 )
 async def create_client(
     request: Request, response: Response, services: ServicesNeeded, caller: Admin
@@ -117,7 +120,7 @@ async def get_client(services: ServicesNeeded, client_id: ClientId) -> Client:
     operation_id="updateClient",
     summary="Change a client",
     responses=problems("not-found", *_CHANGING),
-    openapi_extra=describe_body(ClientChange),
+    openapi_extra=describe_body(ClientChange, {"candles_per_minute": 100_000}),
 )
 async def update_client(request: Request, services: ServicesNeeded, caller: Admin, client_id: ClientId) -> Client:
     """Change what the body holds; the rest stays. `null` takes a limit or an expiry away.
@@ -163,7 +166,7 @@ async def disable_client(request: Request, services: ServicesNeeded, caller: Adm
     operation_id="rotateClient",
     summary="Give a client a new secret",
     responses=problems("not-found", *_CHANGING),
-    openapi_extra=describe_body(Rotation),
+    openapi_extra=describe_body(Rotation, {"revoke": True}),
 )
 async def rotate_client(
     request: Request, services: ServicesNeeded, caller: Admin, client_id: ClientId
@@ -196,7 +199,9 @@ async def revoke_secret(
     services: ServicesNeeded,
     caller: Admin,
     client_id: ClientId,
-    secret_id: Annotated[str, Path(pattern="^[0-9A-Za-z]{8}$", description="The 8 characters after `mds_`.")],
+    secret_id: Annotated[
+        str, Path(pattern="^[0-9A-Za-z]{8}$", description="The 8 characters after `mds_`.", examples=["K0lETkxz"])
+    ],
 ) -> Client:
     """End one secret of a client. Within 5 seconds no token that was got with it is taken.
 

@@ -32,13 +32,23 @@ class AuditQuery(BaseModel):
 
     action: Annotated[
         str | None,
-        WithJsonSchema({"type": "string", "enum": list(ACTIONS)}),
+        WithJsonSchema({"type": "string", "enum": list(ACTIONS), "examples": ["client.created"]}),
         Field(description="Only this action. " + " ".join(f"`{name}`: {told}" for name, told in ACTIONS.items())),
     ] = None
     actor: Annotated[
-        str | None, Field(max_length=64, description="Only what this client did, or `operator`, or `platform`.")
+        str | None,
+        Field(
+            max_length=64,
+            description="Only what this client did, or `operator`, or `platform`.",
+            examples=["mdc_0123456789abcdef"],
+        ),
     ] = None
-    subject: Annotated[str | None, Field(max_length=64, description="Only what was done to this client or key.")] = None
+    subject: Annotated[
+        str | None,
+        Field(
+            max_length=64, description="Only what was done to this client or key.", examples=["mdc_0123456789abcdef"]
+        ),
+    ] = None
     since: Annotated[
         str | None,
         WithJsonSchema({**SINCE_SCHEMA, "examples": ["2026-01-01T00:00:00Z"]}),
