@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from marketdata.api.bodies import Body
+from marketdata.api.parameters import TIME_SCHEMA
 from marketdata.api.problems import Problem
 from marketdata.api.timestamps import parse_timestamp
 from marketdata.core.models import EpochMs
@@ -50,7 +51,7 @@ Limit = Annotated[
 Expiry = Annotated[
     int | None,
     BeforeValidator(_parse_time),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]}),
+    WithJsonSchema({"anyOf": [*TIME_SCHEMA["anyOf"], {"type": "null"}]}),
     Field(description="Epoch milliseconds, or RFC 3339 with a zone; null: never."),
 ]
 
@@ -75,8 +76,19 @@ class NewClient(_Expiring):
     candles_per_minute: Limit = None
 
 
+def _without_null(schema: dict[str, Any]) -> None:
+    """A change names something, and a name and scopes there always are."""
+    schema["minProperties"] = 1
+    for name in ("name", "scopes"):
+        member = schema["properties"][name]
+        member |= next(choice for choice in member.pop("anyOf") if choice != {"type": "null"})
+        del member["default"]
+
+
 class ClientChange(_Expiring):
     """What to change of a client; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra=_without_null)
 
     name: Annotated[Name | None, Field(description="What people call it.")] = None
     scopes: Scopes | None = None

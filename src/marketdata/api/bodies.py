@@ -1,6 +1,7 @@
 """JSON bodies: one object, each member at most once, none that is unknown, none silently ignored."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,11 +19,11 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def describe_body(model: type[Body]) -> dict[str, Any]:
+def describe_body(model: type[Body], example: Mapping[str, object]) -> dict[str, Any]:
     """The request body of an operation, as OpenAPI describes it."""
     schema = model.model_json_schema()
-    content = {_JSON: {"schema": schema}}
-    return {"requestBody": {"required": "required" in schema, "content": content}}
+    content = {_JSON: {"schema": schema, "example": example}}
+    return {"requestBody": {"required": bool({"required", "minProperties"} & set(schema)), "content": content}}
 
 
 async def read_body[AnyBody: Body](request: Request, model: type[AnyBody]) -> AnyBody:

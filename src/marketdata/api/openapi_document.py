@@ -17,8 +17,8 @@ _TAGS: Final = {
     "symbols": "Instruments under one naming, what they were before, and how far back their candles go.",
     "events": "What changed: listings, delistings, fields, intervals.",
     "exchanges": "Exchanges, what they can be asked, and their native intervals.",
+    "admin": "Clients, their secrets and limits, and the audit log; for those with the scope `admin`.",
     "operations": "Syncs and the platform's condition.",
-    "admin": "API clients, their secrets and limits, and the audit log; for clients with the scope `admin`.",
     "health": "For load balancers and containers; without a token.",
 }
 """In the order of the documentation page; others follow."""

@@ -44,6 +44,7 @@ async def running_front(
             "database_url": url,
             "token_ttl": "86400",
             "requests_per_minute": "1000000",
+            "requests_at_once": "1000",
             **{f"{name}_url": f"http://127.0.0.1:{port}/{prefix}" for name, prefix in _PREFIXES.items()},
             **settings,
         }

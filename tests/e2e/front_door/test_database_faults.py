@@ -98,7 +98,7 @@ async def test_killed(fault: Callable[[Front], None], times: int, tmp_path: Path
                 fault(front)
                 await is_up(front)
                 took.append(await recovers(front))
-    check(front.callers, least_candles=0.9)
+    check(front.callers, least_candles=0.6)
     print(f"{fault.__name__}: well again after {max(took):.2f} s at most")
     assert max(took) <= RECOVERY_S
 
@@ -151,7 +151,7 @@ async def test_locked(tmp_path: Path) -> None:
             front.callers.forget()
             async with front.callers.coming():
                 await asyncio.sleep(4)
-            check(front.callers, least_candles=0.9)
+            check(front.callers, least_candles=0.6)
             assert set(front.callers.told[DATABASE]) == {UNAVAILABLE}
             assert front.callers.longest_s[DATABASE] < 10
             waiting = await connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")

@@ -67,7 +67,7 @@ _ITSELF: Final = "; another admin can do it, and the command `marketdata clients
     summary="Make a client",
     status_code=201,
     responses=problems(*_CHANGING),
-    openapi_extra=describe_body(NewClient),
+    openapi_extra=describe_body(NewClient, {"name": "charts", "scopes": ["metadata:read", "candles:read"]}),
 )
 async def create_client(
     request: Request, response: Response, services: ServicesNeeded, caller: Admin
@@ -125,7 +125,7 @@ async def get_client(services: ServicesNeeded, client_id: ClientId) -> Client:
     operation_id="updateClient",
     summary="Change a client",
     responses=problems("not-found", *_CHANGING),
-    openapi_extra=describe_body(ClientChange),
+    openapi_extra=describe_body(ClientChange, {"candles_per_minute": 100_000}),
 )
 async def update_client(request: Request, services: ServicesNeeded, caller: Admin, client_id: ClientId) -> Client:
     """Change what the body holds; the rest stays. `null` takes a limit or an expiry away.
@@ -171,7 +171,7 @@ async def disable_client(request: Request, services: ServicesNeeded, caller: Adm
     operation_id="rotateClient",
     summary="Give a client a new secret",
     responses=problems("not-found", *_CHANGING),
-    openapi_extra=describe_body(Rotation),
+    openapi_extra=describe_body(Rotation, {"revoke": True}),
 )
 async def rotate_client(
     request: Request, services: ServicesNeeded, caller: Admin, client_id: ClientId

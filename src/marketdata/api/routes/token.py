@@ -22,15 +22,16 @@ _GRANT_TYPE: Final = "client_credentials"
 _SCOPE: Final = "|".join(SCOPES)
 
 
-def _form(required: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _form(required: str, value: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """A request body, as OpenAPI describes it."""
+    example = {required: value, "client_id": "mdc_0123456789abcdef", "client_secret": "mds_…"}
     schema = {
         "type": "object",
         "required": [required],
         "properties": {**fields, **CREDENTIALS},
         "additionalProperties": {"type": "string", "description": "Ignored (RFC 6749, section 3.2)."},
     }
-    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema, "example": example}}}}
 
 
 class AccessToken(BaseModel):
@@ -63,6 +64,7 @@ class KeySet(BaseModel):
     ),
     openapi_extra=_form(
         "grant_type",
+        _GRANT_TYPE,
         {
             "grant_type": {"type": "string", "enum": [_GRANT_TYPE]},
             "scope": {
@@ -110,6 +112,7 @@ async def create_token(request: Request, response: Response, services: ServicesN
     responses=problems("invalid-request", "invalid-client", "rate-limited", "too-large", "database-unavailable"),
     openapi_extra=_form(
         "token",
+        "eyJ…",
         {
             "token": {"type": "string", "description": "The access token that shall end."},
             "token_type_hint": {"type": "string", "description": "Not needed: all tokens are access tokens."},
