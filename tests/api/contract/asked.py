@@ -143,8 +143,8 @@ class Asker:
 
         async def ask(name: str, method: str, path: str = "", body: object = None) -> tuple[Any, dict[str, Any]]:
             url = f"/v1/admin/clients{path}"
+            self.clock.advance(1000)  # the new client is the newest
             answer = await self.platform.http.request(method, url, headers=self.admin, json=body)
-            self.clock.advance(1000)
             return answer.json(), {name: _example(answer)}
 
         made: dict[str, Any] = {}
