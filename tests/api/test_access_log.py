@@ -60,6 +60,7 @@ async def test_the_route_of_each_kind(api: Api, lines: Lines) -> None:
         ("/v1/candles/coinbase/NO/1h/latest", "/v1/candles/{exchange}/{symbol:path}/{interval}/latest", 404),
         ("/v1/exchanges", "/v1/exchanges", 200),
         ("/docs", "/docs", 200),
+        ("/openapi.json", "/openapi.json", 200),
         ("/docs/errors", "/docs/errors", 200),
         ("/docs/assets/docs.js", "/docs/assets", 200),
         (f"/docs/assets/{CANARY}", "/docs/assets", 404),

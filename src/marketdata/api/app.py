@@ -109,6 +109,7 @@ def create_app(
         # whatever else is raised passes on to the Envelope, which answers it in the same way
         exception_handlers={HTTPException: handle, RequestValidationError: handle},
         redirect_slashes=False,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         telemetry={

@@ -6,9 +6,10 @@ No page has a script or a style inside, so that a strict content security policy
 from html import escape
 from typing import Final
 
+import msgspec
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from marketdata.api.cures import render_cures
@@ -16,6 +17,7 @@ from marketdata.api.plain import PlainMount, PlainRoute
 from marketdata.api.problems import ERRORS_PATH
 
 DOCS_PATH: Final = "/docs"
+OPENAPI_PATH: Final = "/openapi.json"
 
 _ASSETS_PATH: Final = f"{DOCS_PATH}/assets"
 
@@ -47,13 +49,22 @@ _TEXT_BODY: Final = '<nav><a href="{docs}">API documentation</a></nav>\n<main>\n
 
 
 def add_docs(app: FastAPI) -> None:
-    """Serve the pages: of the API, with an *Authorize* box that takes a client id and secret, and of its errors."""
+    """Serve the OpenAPI document, its page with an *Authorize* box that takes client id and secret, and the errors."""
     cures = render_cures()
+
+    written: dict[str, bytes] = {}
+
+    async def get_document(request: Request) -> Response:
+        root = request.scope.get("root_path", "")
+        if root not in written:  # writing it takes ten milliseconds, and anybody may ask for it
+            servers = {"servers": [{"url": root}]} if root else {}
+            written[root] = msgspec.json.encode(app.openapi() | servers)
+        return Response(written[root], media_type="application/json")
 
     async def get_docs(request: Request) -> HTMLResponse:
         root = escape(request.scope.get("root_path", ""))
         assets = root + _ASSETS_PATH
-        body = _UI_BODY.format(errors=root + ERRORS_PATH, document=f"{root}{app.openapi_url}")
+        body = _UI_BODY.format(errors=root + ERRORS_PATH, document=root + OPENAPI_PATH)
         return HTMLResponse(
             _PAGE.format(title=app.title, assets=assets, head=_UI_HEAD.format(assets=assets), body=body)
         )
@@ -67,6 +78,7 @@ def add_docs(app: FastAPI) -> None:
 
     assets = StaticFiles(packages=[("marketdata.api", "assets"), ("fastapi_swagger", "resources")])
     app.router.routes += [
+        PlainRoute(OPENAPI_PATH, get_document),
         PlainRoute(DOCS_PATH, get_docs),
         PlainRoute(ERRORS_PATH, get_errors),
         PlainMount(_ASSETS_PATH, assets),
