@@ -146,7 +146,7 @@ async def test_it_serves_without_a_database_and_ends_by_a_signal() -> None:
     serving = asyncio.create_task(
         serve("postgresql://127.0.0.1:9/nothing", load_exchange_settings(), settings, SystemClock())
     )
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
         for _ in range(500):
             await asyncio.sleep(0.02)
             try:
@@ -156,4 +156,4 @@ async def test_it_serves_without_a_database_and_ends_by_a_signal() -> None:
                 continue
         assert problem(await http.get("/health/ready"))["database"] == "unreachable"
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 60)

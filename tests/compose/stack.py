@@ -48,20 +48,25 @@ class Stack:
     name: str
     port: int
     password: str
+    files: tuple[str, ...] = ("compose.yaml",)
+    more: tuple[tuple[str, str], ...] = ()
+    """Further variables of the Compose files."""
 
     @classmethod
-    def fresh(cls) -> "Stack":
-        """A stack that meets no other."""
+    def fresh(cls, *files: str, **more: str) -> "Stack":
+        """A stack that meets no other, of these files beside `compose.yaml`."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        return cls(f"market-data-test-{secrets.token_hex(4)}", port, secrets.token_hex(24))
+        name, password = f"market-data-test-{secrets.token_hex(4)}", secrets.token_hex(24)
+        return cls(name, port, password, ("compose.yaml", *files), tuple(more.items()))
 
     def compose(self, *arguments: str) -> str:
         """Run `docker compose` on this stack with the demo's settings."""
-        environment = {"POSTGRES_PASSWORD": self.password, "MARKETDATA_PORT": str(self.port)}
-        files = ("--project-name", self.name, "--env-file", ".env.demo")
-        return docker("compose", "--progress", "plain", *files, *arguments, environment=environment)
+        own = {"POSTGRES_PASSWORD": self.password, "MARKETDATA_PORT": str(self.port), "PROXY_PORT": str(self.port)}
+        which = ["--project-name", self.name, "--env-file", ".env.demo"]
+        which += [argument for file in self.files for argument in ("--file", file)]
+        return docker("compose", "--progress", "plain", *which, *arguments, environment={**own, **dict(self.more)})
 
     def configuration(self) -> dict[str, Any]:
         """The services as Compose understands them, those of every profile."""

@@ -20,9 +20,12 @@ from marketdata.core.clock import Clock, SystemClock
 
 logger = logging.getLogger(__name__)
 
+Headers = list[tuple[bytes, bytes]]
+"""Names in lower case, and values."""
+
 _VERSIONS: Final = ("1.1", "1.0")
-_TARGET: Final = re.compile(rb"(?:https?://[^/?#]+)?/[!\"$-~]*", re.IGNORECASE)
-"""RFC 9112, 3.2: a path with its query, or an absolute URI; visible ASCII without `#`."""
+_ABSOLUTE: Final = re.compile(rb"https?://[^/?#]+/", re.IGNORECASE)
+"""How a target begins that is no path: RFC 9112, 3.2.2."""
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
@@ -100,27 +103,28 @@ def too_many_connections() -> Problem:
     return Problem("rate-limited", "Too many connections are open; come again in a moment.", status=503, retry_after=1)
 
 
-def fault_of_head(
-    version: str, target: bytes, headers: list[tuple[bytes, bytes]], limits: Limits, *, upgrades: bool
-) -> Problem | None:
+def size_of_head(target: bytes, headers: Headers) -> int:
+    """About how many bytes a head has."""
+    return len(target) + sum(map(len, itertools.chain.from_iterable(headers)))
+
+
+def fault_of_head(version: str, target: bytes, headers: Headers, limits: Limits, *, upgrades: bool) -> Problem | None:
     """Why a request is refused that the parser takes; None: it is passed on.
 
-    `headers` with names in lower case. `upgrades`: it asks for another protocol, which is ignored (RFC 9110, 7.8);
+    How large it is, is looked at elsewhere. `upgrades`: it asks for another protocol, which is ignored (RFC 9110, 7.8);
     the parser however takes no body of it, so what is one to others would be the next request to us.
     """
     if version not in _VERSIONS:
         return malformed("The versions of HTTP that are spoken here are 1.1 and 1.0.")
-    if _TARGET.fullmatch(target) is None:
+    if not target.isascii() or b"#" in target or not (target[:1] == b"/" or _ABSOLUTE.match(target)):
         return malformed("The request target has to be a path, perhaps with a query, in visible ASCII.")
     if len(headers) > limits.headers:
         most = limits.headers
         return Problem("too-large", f"A request has at most {most} headers.", status=431, max=most)
-    if len(target) + sum(map(len, itertools.chain.from_iterable(headers))) > limits.head_bytes:
-        return head_too_large(limits)
     return _fault_of_fields(version, headers, upgrades=upgrades)
 
 
-def _fault_of_fields(version: str, headers: list[tuple[bytes, bytes]], *, upgrades: bool) -> Problem | None:
+def _fault_of_fields(version: str, headers: Headers, *, upgrades: bool) -> Problem | None:
     hosts = 0
     for name, value in headers:
         if name == b"host":

@@ -26,6 +26,7 @@ from marketdata.api.edge import (
     last_answer,
     malformed,
     message_too_large,
+    size_of_head,
     target_too_long,
     too_many_connections,
     too_slow,
@@ -65,7 +66,10 @@ class Connection(HttpToolsProtocol):
         self._now = config.edge.clock.monotonic
         self._due = math.inf
         """When its peer is late with what is awaited of it."""
+        self._received = 0
+        """Bytes that the parser is reading."""
         self._message_bytes = 0
+        """Of the request that is being read, before those; below 0: not known, for others came with it."""
         self._in_message = self._in_head = False
         self._keep_alive = True
         """Whether the connection may go on after the request that is being read."""
@@ -96,27 +100,29 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        rest = memoryview(data)
+        rest: bytes | memoryview = data
         while not self._is_over:
+            self._received = len(rest)
             try:
                 self.parser.feed_data(rest)
             except httptools.HttpParserUpgrade as upgrade:
-                rest = rest[upgrade.args[0] :]  # other protocols are not spoken here: what follows is HTTP too
+                # other protocols are not spoken here: what follows is HTTP too
+                rest = memoryview(rest)[upgrade.args[0] :]
                 continue
             except httptools.HttpParserError:
                 if not self._is_over:
                     self._refuse(self._fault or malformed())
             else:
-                self._count(len(rest))
+                if self._in_message:
+                    self._count()
             return
 
-    def _count(self, received: int) -> None:
-        if self._in_message:
-            self._message_bytes += received
-            if self._in_head and self._message_bytes > self._limits.head_bytes:
-                self._refuse(head_too_large(self._limits))
-            elif self._message_bytes > self._limits.message_bytes:
-                self._refuse(message_too_large(self._limits))
+    def _count(self) -> None:
+        self._message_bytes += self._received
+        if self._in_head and self._message_bytes > self._limits.head_bytes:
+            self._refuse(head_too_large(self._limits))
+        elif self._message_bytes > self._limits.message_bytes:
+            self._refuse(message_too_large(self._limits))
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -136,13 +142,19 @@ class Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; what comes after a body is none (uvicorn would add it to the others)."""
-        if self._in_head:
-            super().on_header(name, value)
+        if not self._in_head:
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is there: pass the request on, or refuse it."""
         version, upgrades = self.parser.get_http_version(), self.parser.should_upgrade()
         self._fault = fault_of_head(version, self.url, self.headers, self._limits, upgrades=upgrades)
+        if self._is_large() and size_of_head(self.url, self.headers) > self._limits.head_bytes:
+            self._fault = head_too_large(self._limits)
         if upgrades and self.parser.get_method() == b"CONNECT":
             self._fault = malformed("There is no way through here.")
         if self._fault is not None:
@@ -155,13 +167,17 @@ class Connection(HttpToolsProtocol):
         # uvicorn would close at once, with the rest of a body unread: then the system drops the answer
         self._keep_alive, self.cycle.keep_alive = self.cycle.keep_alive and not self._edge.is_stopping, True
 
+    def _is_large(self) -> bool:
+        """Whether the head may be too large, from what has come since the message began."""
+        return self._message_bytes < 0 or self._message_bytes + self._received > self._limits.head_bytes
+
     def on_message_complete(self) -> None:
         """The request is there as a whole."""
         super().on_message_complete()
         self._in_message = False
         self.cycle.keep_alive = self._keep_alive
         self._due = self._now() + self._limits.idle_s if self.cycle.response_complete else math.inf
-        self._message_bytes = -_LARGEST_READ  # how much of these bytes belongs to a next request is not known
+        self._message_bytes = -_LARGEST_READ
 
     def on_response_complete(self) -> None:
         """An answer is given: go on with the request that waits, or wait for one."""

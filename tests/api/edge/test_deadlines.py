@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from marketdata.api.edge import Limits
-from tests.api.edge.backend import Front, front, hear, wait_until
+from tests.api.edge.backend import Front, front, hear, reset, wait_until
 
 GET = b"GET /one HTTP/1.1\r\nHost: here\r\n\r\n"
 LIMITS = Limits(look_s=0.05)
@@ -86,6 +86,31 @@ def test_an_answer_that_takes_long_is_waited_for(edge: Front) -> None:
         pass_time(edge, 600)
         edge.backend.held.set()
         assert hear(peer, 2).statuses == [200, 200]
+
+
+def test_one_whom_we_do_not_read_is_not_late(edge: Front) -> None:
+    with edge.connect() as peer:
+        peer.sendall(b"GET /held HTTP/1.1\r\nHost: here\r\n\r\n")
+        wait_until(lambda: edge.backend.seen)
+        peer.sendall(b"POST /one HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nab")
+        time.sleep(LONG_S)
+        peer.sendall(b"cde")  # waits in the system: a request that waits is not read on
+        pass_time(edge, 600)
+        edge.backend.held.set()
+        assert hear(peer, 2).statuses == [200, 200]
+    assert edge.backend.seen[-1] == ("POST", "/one", b"abcde")
+
+
+def test_one_who_leaves_before_its_answers_is_forgotten(edge: Front, caplog: pytest.LogCaptureFixture) -> None:
+    peer = edge.connect()
+    peer.sendall(b"GET /held HTTP/1.1\r\nHost: here\r\n\r\n" + GET)
+    wait_until(lambda: edge.backend.seen)
+    reset(peer)
+    edge.backend.held.set()
+    wait_until(lambda: not edge.server.server_state.tasks)
+    edge.wait_for_connections(0)
+    assert [path for _, path, _ in edge.backend.seen] == ["/held"]
+    assert not caplog.records
 
 
 def test_one_who_never_reads_is_cut_off(edge: Front) -> None:
