@@ -172,10 +172,11 @@ class Meter:
             allowance.go_alone(max(0, free) // processes)
 
     def go_on_credit(self, processes: int) -> None:
-        """Let a few in without knowing what the others do: of all processes together as much as one lease."""
+        """Let a few in without knowing what others do: all processes together as much as one lease, or one each."""
         self.is_on_credit = True
         for allowance in self._by_kind.values():
-            allowance.go_alone(allowance.limit // LEASES // processes)
+            lease = allowance.limit // LEASES
+            allowance.go_alone(lease and max(1, lease // processes))
 
     def go_together(self) -> None:
         """Take from leases again."""
