@@ -112,6 +112,16 @@ class TestLeases:
         assert books.asked[0] == {"requests": 300, "candles": 0}
         assert len(books.asked) <= 2
 
+    async def test_what_is_left_is_not_asked_for_again(self, books: Books) -> None:
+        books.limits["c"] = (40, 1)
+        process = books.process()
+        assert await process.ask() is None
+        meter = process.limiter.meter("c")
+        meter.put_back(meter.requests, 3, meter.start_ms)
+        assert await process.ask(8) is None
+        assert books.asked[1]["requests"] == 5
+        assert meter.requests.left == 0
+
     async def test_what_does_not_fit_is_refused_unasked(self, books: Books) -> None:
         process = books.process()
         assert await process.ask(100_001, "candles") == 60
@@ -300,6 +310,15 @@ class TestWithoutTheBooks:
         await self.come_back(books)
         assert books.taken["c", BEGIN_MS]["requests"] == 700
         assert await one.ask_for_all() + await other.ask_for_all() == 500
+
+    async def test_of_what_is_left_a_lease_of_each_other_process_is_kept(self, books: Books) -> None:
+        processes = [books.process() for _ in range(4)]
+        assert await processes[0].ask() is None
+        for process in processes:
+            process.look()
+        await self.lose(books)
+        free = 1200 - 37
+        assert await processes[1].ask_for_all() == (free - 3 * (free // LEASES)) // 4
 
     async def test_as_long_as_not_all_have_told_shares_go_on(self, books: Books) -> None:
         one, other = books.process(), books.process()
