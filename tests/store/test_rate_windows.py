@@ -26,7 +26,7 @@ async def client_id(database: Database) -> str:
 def taking(database: Database, client_id: str) -> Taking:
     async def taking(amounts: Amounts) -> PresentMinute:
         async with database.transaction() as connection:
-            minute = await take(connection, client_id, amounts)
+            minute = await take(connection, {client_id: {"requests": 0, "candles": 0, **amounts}})
         assert minute is not None
         return minute
 
@@ -94,9 +94,28 @@ async def test_those_who_take_at_once_are_told_different_sums(taking: Taking, cl
     assert max(minute.taken[client_id]["candles"] for minute in minutes) == 200
 
 
+async def test_many_clients_at_once_in_any_order(database: Database, client_id: str) -> None:
+    async with database.transaction() as connection:
+        others = [(await create_client(connection, "test", (), 1))[0].client_id for _ in range(9)]
+    clients = [client_id, *others]
+
+    async def all_of_them(order: int) -> None:
+        async with database.transaction() as connection:
+            asked: dict[str, Amounts] = {one: {"requests": 1} for one in [*clients[::order], "mdc_nobody"]}
+            minute = await take(connection, asked)
+        assert minute is not None
+        assert set(minute.taken) == set(clients)
+
+    await asyncio.gather(*(all_of_them(order) for order in (1, -1) * 15))
+    async with database.transaction() as connection:
+        minute = await take(connection, {one: {"requests": 0} for one in clients})
+    assert minute is not None
+    assert [minute.taken[one]["requests"] for one in clients] == [30] * 10
+
+
 async def test_a_client_that_is_not_there(database: Database) -> None:
     async with database.transaction() as connection:
-        assert await take(connection, "mdc_nobody", {"requests": 1}) is None
+        assert await take(connection, {"mdc_nobody": {"requests": 1}}) is None
 
 
 async def test_the_present_minute_of_all(taking: Taking, client_id: str, postgres_url: str) -> None:

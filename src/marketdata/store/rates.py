@@ -1,13 +1,13 @@
 """The limits that all API processes of one installation share, counted in its database.
 
-A process leases a part of a client's minute with one statement, and once a second looks at what all have taken. What
-was taken while the database was away is told when it is back.
+A process leases parts of its clients' minute with one statement for all who ask at the time, and once a second looks at
+what all have taken. What was taken while the database was away is told when it is back.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from math import inf
 from typing import Final
@@ -28,7 +28,9 @@ LEASE_DEADLINE_S: Final = 1.5
 """A database that does not answer for so long is away."""
 
 SURE_S: Final = 1.0
-"""How long after a connection has ended each process goes on with a share: it may have ended for it alone."""
+UNSURE_S: Final = 2.0
+"""How long after the database was lost each process goes on with a share: after a connection has ended, and after there
+was no answer in time. It may have been so for this process alone."""
 
 GRACE_S: Final = 2.0
 """How long after that the database must be back until anybody leases: all first tell what they took meanwhile."""
@@ -37,7 +39,6 @@ _RETRY_S: Final = 0.25
 _FIRST_S: Final = 3.0
 """How long a service waits for the first look before it starts without it."""
 
-_CONNECTIONS: Final = 2
 _PRESENCE_LOOKS: Final = 10
 """A process counts for so many looks after it was last seen: a server that stops ends its connections one by one."""
 
@@ -55,6 +56,8 @@ class SharedRates:
         self._leases_from = inf  # inf: the database is away
         self._alone_from = clock.monotonic()
         self._present: deque[int] = deque([1], maxlen=_PRESENCE_LOOKS)
+        self._asked: dict[str, tuple[Amounts, asyncio.Future[Minute]]] = {}
+        self._sending: asyncio.Task[None] | None = None
         self.has_looked = asyncio.Event()
         """Set once the database has been looked into."""
 
@@ -86,20 +89,43 @@ class SharedRates:
         return Minute(start_ms, ends_at, self._taken.get(client_id, {}))
 
     async def take(self, client_id: str, amounts: Amounts) -> Minute:
-        """Count `amounts` in the present minute. Raises DatabaseUnavailable."""
+        """Count `amounts` in the present minute, one at a time for each client. Raises DatabaseUnavailable."""
+        told: asyncio.Future[Minute] = asyncio.get_running_loop().create_future()
+        self._asked[client_id] = amounts, told
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_all())
+        return await told
+
+    async def _send_all(self) -> None:
+        """Send what is asked for, and then what was asked for meanwhile, until there is no more."""
+        try:
+            while self._asked:
+                asked, self._asked = self._asked, {}
+                await self._send(asked)
+        finally:
+            self._sending = None
+
+    async def _send(self, asked: Mapping[str, tuple[Amounts, asyncio.Future[Minute]]]) -> None:
         began = self._clock.monotonic()
         try:
             async with self._database.transaction(LEASE_DEADLINE_S) as connection:
-                found = await take(connection, client_id, amounts)
-        except DatabaseUnavailable as error:
-            self._lose(error, is_sure=self._clock.monotonic() - began < LEASE_DEADLINE_S)
-            raise
-        if found is None:
-            return Minute(*self._minutes.present(began))
-        taken = found.taken[client_id]
-        self._see(found.start_ms, began + found.left_s)
-        self._taken[client_id] = taken
-        return Minute(found.start_ms, began + found.left_s, taken)
+                found = await take(connection, {client_id: amounts for client_id, (amounts, _) in asked.items()})
+        except Exception as error:
+            if isinstance(error, DatabaseUnavailable):
+                self._lose(error, is_sure=self._clock.monotonic() - began < LEASE_DEADLINE_S)
+            else:
+                logger.exception("defect while leasing")
+            for _, told in asked.values():
+                if not told.done():
+                    told.set_exception(error)
+            return
+        if found is not None:
+            self._see(found.start_ms, began + found.left_s)
+            self._taken |= found.taken
+        for client_id, (_, told) in asked.items():
+            if not told.done():
+                taken = {} if found is None else found.taken.get(client_id, {})
+                told.set_result(Minute(*self._minutes.present(began), taken))
 
     async def follow(self, url: str) -> None:
         """Look again and again, and come back when the database does; for ever."""
@@ -145,7 +171,7 @@ class SharedRates:
 
     def _lose(self, error: DatabaseUnavailable, *, is_sure: bool) -> None:
         if self.can_lease:
-            self._alone_from = self._clock.monotonic() + (SURE_S if is_sure else 0)
+            self._alone_from = self._clock.monotonic() + (SURE_S if is_sure else UNSURE_S)
             logger.warning("soon going on with a share of the clients' limits: %s", error)
         self._leases_from = inf
 
@@ -153,7 +179,7 @@ class SharedRates:
 @asynccontextmanager
 async def open_rates(url: str, clock: Clock) -> AsyncIterator[SharedRates]:
     """The limits of the installation to which the database belongs, followed while the block lasts."""
-    database = Database(url, deadline_s=LEASE_DEADLINE_S, pool_size=_CONNECTIONS)
+    database = Database(url, deadline_s=LEASE_DEADLINE_S, pool_size=1)
     rates = SharedRates(database, clock)
     following = asyncio.create_task(rates.follow(url))
     try:

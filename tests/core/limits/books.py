@@ -19,6 +19,8 @@ class Books:
         self.is_up = True
         self.gate: asyncio.Event | None = None
         """If set, whoever takes waits for it."""
+        self.late: asyncio.Event | None = None
+        """If set, whoever has taken waits for it to be told."""
         self.taken: defaultdict[tuple[str, int], dict[Kind, int]] = defaultdict(lambda: dict.fromkeys(KINDS, 0))
         self.asked: list[Amounts] = []
         self.processes: list[Process] = []
@@ -97,8 +99,11 @@ class Process:
             taken[kind] = max(0, taken[kind] + amount)
         if self._seen_ms != books.start_ms:
             self._seen_ms, self._seen = books.start_ms, {}
+        minute = Minute(books.start_ms, books.ends_at, dict(taken))
+        if books.late is not None:
+            await books.late.wait()
         self._seen[client_id] = dict(taken)
-        return Minute(books.start_ms, books.ends_at, dict(taken))
+        return minute
 
     async def ask(self, amount: int = 1, kind: Kind = "requests", client_id: str = "c") -> float | None:
         """Take as a request does."""

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata.core.clock import ManualClock
+from marketdata.core.limits.meter import LEASES
 from tests.core.limits.books import Books
 
 BEGIN_MS = 1767225600000
@@ -17,10 +20,14 @@ CANDLES = st.tuples(st.just("candles"), st.integers(0, 3), st.integers(1, 400))
 CROWD = st.tuples(st.just("crowd"), st.integers(0, 3), st.integers(1, 60))
 PASS = st.tuples(st.just("pass"), st.just(0), st.sampled_from([100, 1_000, 5_000, 20_000, 59_000]))
 TICK = st.tuples(st.just("tick"), st.integers(0, 3), st.just(0))
+SLOW = st.tuples(st.just("slow"), st.just(0), st.just(0))
+FAST = st.tuples(st.just("fast"), st.just(0), st.just(0))
 LOSE = st.tuples(st.just("lose"), st.just(0), st.just(0))
 RETURN = st.tuples(st.just("return"), st.just(0), st.just(0))
 STEPS = st.lists(st.one_of(ASK, ASK, CANDLES, CANDLES, CROWD, PASS, TICK), max_size=40)
 WITH_LOSSES = st.lists(st.one_of(ASK, ASK, CANDLES, CROWD, PASS, TICK, LOSE, RETURN), max_size=40)
+
+WITH_SLOWNESS = st.lists(st.one_of(ASK, ASK, CANDLES, CROWD, PASS, TICK, SLOW, FAST), max_size=40)
 
 Steps = list[tuple[str, int, int]]
 
@@ -34,6 +41,7 @@ class Trial:
         self.books.limits["c"] = LIMITS
         self.processes = [self.books.process() for _ in range(4)]
         self.admitted: Counter[tuple[int, str]] = Counter()
+        self.ticks: list[asyncio.Task[None]] = []
         self.refused: Counter[tuple[int, str]] = Counter()
 
     async def ask(self, number: int, kind: str, amount: int) -> None:
@@ -62,13 +70,29 @@ class Trial:
                 self.clock.advance(amount)
             case "tick":
                 self.processes[number].look()
-                await self.processes[number].limiter.tick()
+                ticking = asyncio.create_task(self.processes[number].limiter.tick())
+                self.ticks.append(ticking)
+                if self.books.gate is None:
+                    await ticking
+            case "slow":
+                self.books.gate, self.books.late = asyncio.Event(), asyncio.Event()
+            case "fast":
+                await self.hurry()
             case "lose":
                 self.look()
                 self.books.is_up = False
                 self.look()
             case _:
                 await self.come_back()
+
+    async def hurry(self) -> None:
+        """What is under way ends, and nothing is slow any more."""
+        for gate in (self.books.gate, self.books.late):
+            if gate is not None:
+                gate.set()
+        self.books.gate = self.books.late = None
+        for _ in range(10):
+            await asyncio.sleep(0)
 
     async def come_back(self) -> None:
         """All tell what they took, and then they lease."""
@@ -84,12 +108,13 @@ class Trial:
         for process in self.processes:
             process.look()
 
-    async def run(self, steps: Steps) -> None:
+    async def run(self, steps: Steps, on_credit: Callable[[int], int] = lambda _: 0) -> None:
         for step in steps:
             await self.do(*step)
-        await asyncio.sleep(0)
+        await self.hurry()
         for (_, kind), count in self.admitted.items():
-            assert count <= LIMITS[kind == "candles"], self.admitted
+            limit = LIMITS[kind == "candles"]
+            assert count <= limit + on_credit(limit), self.admitted
 
 
 @settings(max_examples=300, deadline=None)
@@ -102,6 +127,15 @@ def test_with_the_books(steps: Steps) -> None:
 @given(WITH_LOSSES)
 def test_whether_the_books_are_there_or_not(steps: Steps) -> None:
     asyncio.run(Trial().run(steps))
+
+
+@settings(max_examples=300, deadline=None)
+@given(WITH_SLOWNESS)
+def test_with_books_that_answer_too_late(steps: Steps) -> None:
+    """Each process may let in its part of one lease, or one, of which the others do not know in time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("marketdata.core.limits.limiter.PATIENCE_S", 1e-6)
+        asyncio.run(Trial().run(steps, lambda limit: 4 * max(1, limit // LEASES // 4)))
 
 
 @settings(max_examples=100, deadline=None)

@@ -112,6 +112,16 @@ class TestLeases:
         assert books.asked[0] == {"requests": 300, "candles": 0}
         assert len(books.asked) <= 2
 
+    async def test_what_is_left_is_not_asked_for_again(self, books: Books) -> None:
+        books.limits["c"] = (40, 1)
+        process = books.process()
+        assert await process.ask() is None
+        meter = process.limiter.meter("c")
+        meter.put_back(meter.requests, 3, meter.start_ms)
+        assert await process.ask(8) is None
+        assert books.asked[1]["requests"] == 5
+        assert meter.requests.left == 0
+
     async def test_what_does_not_fit_is_refused_unasked(self, books: Books) -> None:
         process = books.process()
         assert await process.ask(100_001, "candles") == 60
@@ -301,6 +311,15 @@ class TestWithoutTheBooks:
         assert books.taken["c", BEGIN_MS]["requests"] == 700
         assert await one.ask_for_all() + await other.ask_for_all() == 500
 
+    async def test_of_what_is_left_a_lease_of_each_other_process_is_kept(self, books: Books) -> None:
+        processes = [books.process() for _ in range(4)]
+        assert await processes[0].ask() is None
+        for process in processes:
+            process.look()
+        await self.lose(books)
+        free = 1200 - 37
+        assert await processes[1].ask_for_all() == (free - 3 * (free // LEASES)) // 4
+
     async def test_as_long_as_not_all_have_told_shares_go_on(self, books: Books) -> None:
         one, other = books.process(), books.process()
         await self.lose(books)
@@ -325,7 +344,7 @@ class TestWithoutTheBooks:
         assert books.taken["c", BEGIN_MS]["requests"] == 37
         assert await process.ask_for_all() == 1189
 
-    async def test_what_is_given_back_and_leased_anew_may_be_the_same(self, books: Books) -> None:
+    async def test_the_rest_of_a_lease_is_still_there_afterwards(self, books: Books) -> None:
         process = books.process()
         assert await process.ask() is None
         meter = process.limiter.meter("c")
@@ -334,7 +353,7 @@ class TestWithoutTheBooks:
         assert meter.is_alone
         process.settle()
         assert await process.ask(36) is None
-        assert books.asked[1]["requests"] == 0
+        assert len(books.asked) == 1
         assert await process.ask_for_all() == 1200 - 37
 
     async def test_a_share_is_not_had_twice_in_a_minute(self, books: Books) -> None:

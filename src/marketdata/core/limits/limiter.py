@@ -119,6 +119,7 @@ class Limiter:
             logger.error("defect while leasing", exc_info=error)
 
     async def _lease(self, meter: Meter) -> None:
+        asked_in_ms = meter.start_ms
         asked, told = meter.ask(self._clock.monotonic())
         if not any(asked.values()) and not any(told.values()):
             return
@@ -126,4 +127,4 @@ class Limiter:
             minute = await self._pool.take(meter.client_id, told)
         except DatabaseUnavailable:
             return  # the pool knows, and whoever waits asks it
-        meter.book(minute, asked, told)
+        meter.book(minute, asked, told, asked_in_ms)

@@ -42,7 +42,7 @@ class Allowance:
 
     @property
     def unwritten(self) -> int:
-        """What was taken here and nobody else knows of; less than 0: of a lease that others take for spent."""
+        """What was taken here and nobody else knows of; less than 0, while it is alone: what is left of its lease."""
         return self._covered - self.left if self.is_alone else self._covered
 
     def spend(self, amount: int, now: float) -> bool:
@@ -68,9 +68,10 @@ class Allowance:
         self.low = -1
 
     def go_together(self) -> None:
-        """Take from leases again; what is left of the share is void."""
-        self._covered = self.unwritten
-        self.left = self._lease = 0
+        """Take from leases again; what is left of the share is void, but for what is left of a lease from before."""
+        unwritten = self.unwritten
+        self.left, self._covered = max(0, -unwritten), max(0, unwritten)
+        self._lease = 0
         self.is_alone = False
         self._set_low()
 
@@ -99,8 +100,10 @@ class Allowance:
         self._covered -= told - asked
         # what stood there before is had by others: no two get the same part of the limit
         granted = max(0, min(asked, self.limit - (taken - asked)))
-        self.left += granted
         self._lease = granted or self._lease
+        paid = 0 if self.is_alone else min(granted, self._covered)  # what was taken meanwhile on credit
+        self._covered -= paid
+        self.left += granted - paid
         self.learn(taken)
 
     def learn(self, taken: int) -> None:
@@ -172,10 +175,11 @@ class Meter:
             allowance.go_alone(max(0, free) // processes)
 
     def go_on_credit(self, processes: int) -> None:
-        """Let a few in without knowing what the others do: of all processes together as much as one lease."""
+        """Let a few in without knowing what others do: all processes together as much as one lease, or one each."""
         self.is_on_credit = True
         for allowance in self._by_kind.values():
-            allowance.go_alone(allowance.limit // LEASES // processes)
+            lease = allowance.limit // LEASES
+            allowance.go_alone(lease and max(1, lease // processes))
 
     def go_together(self) -> None:
         """Take from leases again."""
@@ -192,15 +196,15 @@ class Meter:
     def ask(self, now: float) -> tuple[Amounts, Amounts]:
         """What to lease of each kind, and what to tell the books: that, and what they do not know of yet."""
         asked = {kind: allowance.ask(now) for kind, allowance in self._by_kind.items()}
-        told = {
-            # what is left of a lease is given back only once it cannot be spent any more
-            kind: asked[kind] + (max(0, allowance.unwritten) if self.is_alone else allowance.unwritten)
-            for kind, allowance in self._by_kind.items()
-        }
+        told = {kind: asked[kind] + max(0, allowance.unwritten) for kind, allowance in self._by_kind.items()}
         return asked, told
 
-    def book(self, minute: Minute, asked: Amounts, told: Amounts) -> None:
-        """Take over what the books say after `told` was written there."""
+    def book(self, minute: Minute, asked: Amounts, told: Amounts, asked_in_ms: int) -> None:
+        """Take over what the books say after `told` was written there; `asked_in_ms`: the minute when that was asked."""
+        if minute.start_ms == asked_in_ms != self.start_ms:
+            return  # it is over
+        if self.is_on_credit:
+            self.go_together()
         if minute.start_ms != self.start_ms:
             self.begin(minute)
             told = asked  # what was taken in another minute is of no interest in this one
