@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from json import dumps, loads
+from json import dumps
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -30,7 +30,7 @@ class Slot:
     path: Mapping[str, str]
     query: Mapping[str, str]
     form: Mapping[str, str]
-    json: Mapping[str, str] | None
+    json: Mapping[str, object] | None
 
     def __str__(self) -> str:
         return f"{self.operation} {self.place} {self.name}"
@@ -38,7 +38,8 @@ class Slot:
     async def ask(self, client: RawClient, value: str, *headers: tuple[bytes, bytes]) -> Answer:
         """The answer to the request with `value` in this place."""
         path, query, form, json = dict(self.path), dict(self.query), dict(self.form), dict(self.json or {})
-        {"path": path, "query": query, "form": form, "json": json, "header": {}}[self.place][self.name] = value
+        places: dict[str, dict[str, Any]] = {"path": path, "query": query, "form": form, "json": json, "header": {}}
+        places[self.place][self.name] = value
         url = self.template.format(**{name: quote(text, safe="") for name, text in path.items()})
         if query:
             url += "?" + urlencode(query, quote_via=quote)
@@ -80,7 +81,7 @@ def _slots(door: Door, template: str, method: str, operation: Mapping[str, Any])
             path=_examples(parameters, "path"),
             query=_examples(parameters, "query"),
             form=form,
-            json=None if request.json is None else loads(request.json),
+            json=request.document or ({} if _JSON in bodies else None),
         )
 
 
