@@ -105,6 +105,14 @@ async def test_what_the_framework_refuses(api: Api) -> None:
         answer = await api.http.post(path)
         assert problem(answer) == {"status": 405, "code": "method-not-allowed", "detail": "This path takes GET, HEAD."}
         assert answer.headers["allow"] == "GET, HEAD"
+    for path, allowed in (
+        ("/v1/admin/clients", "GET, HEAD, POST"),
+        ("/v1/admin/clients/mdc_1", "GET, HEAD, PATCH"),
+        ("/v1/admin/clients/mdc_1/disable", "POST"),
+        ("/v1/symbols/hyperliquid/PURR%2FUSDC", "GET, HEAD"),
+        ("/docs", "GET, HEAD"),
+    ):
+        assert (await api.http.delete(path)).headers["allow"] == allowed, path
     answer = await api.get("/v1/token")
     assert problem(answer)["error"] == "invalid_request"
     assert answer.headers["allow"] == "POST"

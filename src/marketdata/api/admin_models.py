@@ -26,7 +26,13 @@ def _check_name(text: str) -> str:
     return text.strip()
 
 
+def _as_whole(given: object) -> object:
+    """JSON has one sort of numbers: `60.0` is `60`."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
 def _parse_time(given: object) -> object:
+    given = _as_whole(given)
     if isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)):
         return parse_timestamp("expires_at", str(given))
     return given
@@ -46,7 +52,9 @@ Scopes = Annotated[
     list[ScopeName], Field(min_length=1, max_length=len(SCOPES), description="What it may do, all of it.")
 ]
 Limit = Annotated[
-    int | None, Field(ge=1, le=MAX_LIMIT, description="How much it may ask for in a minute; null: what is usual here.")
+    int | None,
+    BeforeValidator(_as_whole),
+    Field(ge=1, le=MAX_LIMIT, description="How much it may ask for in a minute; null: what is usual here."),
 ]
 Expiry = Annotated[
     int | None,

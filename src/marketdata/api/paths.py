@@ -1,6 +1,7 @@
-"""Which of our paths somebody meant who asked for one that there is not."""
+"""What our paths take, and which of them somebody meant who asked for one that there is not."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
@@ -10,6 +11,16 @@ _NEAR: Final = 0.7
 
 _LONGEST: Final = 300
 """No longer path is compared."""
+
+
+def allowed_methods(path: str, known: Mapping[str, Collection[str]]) -> list[str]:
+    """The methods that `path` takes, in capitals; `known`: those of each template. A symbol may hold a slash."""
+    found = set()
+    for template, methods in known.items():
+        pattern = re.sub(r"\\{(\w+)\\}", lambda name: ".+" if name[1] == "symbol" else "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path, re.DOTALL):
+            found |= {method.upper() for method in methods}
+    return sorted(found | {"HEAD"} if "GET" in found else found)  # a HEAD is answered as the GET that it stands for
 
 
 def near_paths(path: str, known: Iterable[str]) -> list[str]:

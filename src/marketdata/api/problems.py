@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from marketdata.api.paths import near_paths
+from marketdata.api.paths import allowed_methods, near_paths
 from marketdata.api.record import record_of
 from marketdata.core.clock import Clock
 from marketdata.core.errors import (
@@ -258,7 +258,18 @@ def to_problem(error: Exception, clock: Clock) -> Problem:
 async def handle(request: Request, error: Exception) -> Response:
     """The exception handler of the application."""
     problem = to_problem(error, request.app.state.services.clock)
-    if isinstance(error, HTTPException) and problem.code == "not-found":
-        near = near_paths(request.scope["path"], request.app.openapi()["paths"])
-        problem.members.update({"did_you_mean": near} if near else {})
+    if isinstance(error, HTTPException):
+        _locate(request, problem)
     return render(request.scope, problem)
+
+
+def _locate(request: Request, problem: Problem) -> None:
+    """Add what our other paths and methods tell of a path or a method that there is not."""
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    known = request.app.openapi()["paths"]
+    if problem.code == "not-found" and (near := near_paths(path, known)):
+        problem.members["did_you_mean"] = near
+    if problem.code == "method-not-allowed" and (allowed := allowed_methods(path, known)):
+        # the framework names those of one of the routes alone
+        problem.headers["Allow"] = ", ".join(allowed)
+        problem.detail = f"This path takes {problem.headers['Allow']}."

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANARY: Final = "kanarienvogel"
 NUMBER: Final = "73317331733173"
-VALUES: Final = (CANARY, f"{CANARY}-é<'\"&>", f"{CANARY} \x1b[31m", NUMBER, f"-{NUMBER}", f"{CANARY}," * 200)
+VALUES: Final = (f"{CANARY}-é<'\"&>", f"{CANARY} \x1b[31m", NUMBER, f"{CANARY}," * 200)
 
 
 async def test_no_error_repeats_a_value(door: Door) -> None:

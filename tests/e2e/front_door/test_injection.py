@@ -1,5 +1,6 @@
 """Texts that mean something elsewhere mean nothing here: the database is told nothing new, nor is the caller."""
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from itertools import batched
@@ -11,17 +12,27 @@ import pytest
 
 from tests.e2e.front_door.conftest import Door
 from tests.e2e.front_door.raw import Answer, RawClient
-from tests.e2e.front_door.slots import HEADERS, Slot, slots
+from tests.e2e.front_door.slots import Slot, slots
 from tests.e2e.front_door.strings import STRINGS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NOBODY: Final = "ZZQXJ"
-"""The name of nothing."""
+NOBODY: Final = ("ZZQXJ", "ZZ!QXJ")
+"""Names of nothing, one of which could be an id."""
 
 _STATEMENT: Final = re.compile(r"LOG:  (?:execute [^:]*|statement): (.*?)(?=\n\d{4}-\d\d-\d\d |\Z)", re.DOTALL)
-_FREE: Final = {"listSymbols query q", *(f"getStatus header {name}" for name in HEADERS)}
-"""A search finds what has a word of it, and the status tells what is used: answers differ by themselves."""
+_FREE: Final = (
+    "listSymbols query q",
+    "updateClient json name",
+    "getStatus ",
+    "createClient ",
+    "listClients ",
+    "listAudit ",
+)
+"""A search takes any words, a name any printable ones, and the others tell of what was done meanwhile."""
+
+_ADDRESSES: Final = (f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in itertools.count())
+"""Each wrong secret comes from elsewhere, so that none is slowed as a guess."""
 
 
 class Statements:
@@ -45,13 +56,14 @@ def sendable(slot: Slot, value: str) -> bool:
 
 
 async def asks(client: RawClient, door: Door, slot: Slot, value: str) -> Answer:
-    authorization = () if slot.form else ((b"Authorization", b"Bearer " + door.forge.good()),)
-    return await slot.ask(client, value, (b"X-Request-ID", b"same"), *authorization)
+    bearer = (b"Authorization", b"Bearer " + door.forge.good())
+    who = (b"X-Forwarded-For", next(_ADDRESSES).encode()) if slot.form else bearer
+    return await slot.ask(client, value, (b"X-Request-ID", b"same"), who)
 
 
 def told(answer: Answer) -> tuple[int, Any]:
     """An answer without what a name that is spelt alike may add."""
-    if "json" not in answer.headers["content-type"]:
+    if "json" not in answer.headers.get("content-type", ""):
         return answer.status, answer.body
     document = answer.json()
     if isinstance(document, dict):
@@ -64,17 +76,17 @@ async def differing(door: Door, every: Sequence[Slot], values: Iterable[str]) ->
     """Where a text is answered otherwise than the name of nothing, or of another path."""
     found: list[tuple[str, str, object]] = []
     async with RawClient(str(door.http.base_url)) as client:
-        expected = {str(slot): told(await asks(client, door, slot, NOBODY)) for slot in every}
+        expected = {str(slot): [told(await asks(client, door, slot, name)) for name in NOBODY] for slot in every}
         # with a slash or a line end in it a path is another path, of an instrument with a slash or of nothing
-        elsewhere = [answer for answer in expected.values() if answer[0] == 404]
+        elsewhere = [answer for answers in expected.values() for answer in answers if answer[0] == 404]
         elsewhere.append(told(await client.ask("/nowhere", [(b"X-Request-ID", b"same")])))
         for value, slot in ((value, slot) for value in values for slot in every if sendable(slot, value)):
             answer = await asks(client, door, slot, value)
             got = told(answer)
-            if str(slot) in _FREE:
-                is_same = answer.status in {200, 400}
+            if str(slot).startswith(_FREE):
+                is_same = answer.status in {200, 201, 400, 404}
             else:
-                is_same = got == expected[str(slot)] or (slot.place == "path" and got in elsewhere)
+                is_same = got in expected[str(slot)] or (slot.place == "path" and got in elsewhere)
             if not is_same:
                 found.append((str(slot), value, (got, expected[str(slot)])))
     return found
@@ -96,7 +108,8 @@ async def test_there_are_two_hundred() -> None:
 
 async def _try(door: Door, values: Sequence[str], every: Sequence[Slot]) -> None:
     statements = await statements_of(door)
-    assert await differing(door, every, [NOBODY]) == []
+    for _ in range(2):  # what is done the first time, and what after that
+        assert await differing(door, every, NOBODY) == []
     async with RawClient(str(door.http.base_url)) as client:
         for slot in every:  # and what a good request asks of the database
             example = slot.path.get(slot.name) or slot.query.get(slot.name) or slot.form.get(slot.name) or "*/*"

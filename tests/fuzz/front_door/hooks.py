@@ -5,6 +5,7 @@ generated, so that a failing case can be repeated and made smaller.
 """
 
 import atexit
+import itertools
 import json
 import os
 import random
@@ -25,11 +26,14 @@ _URL = _KNOWN["url"]
 _CLIENT = (_KNOWN["client_id"], _KNOWN["client_secret"])
 _BEGAN_MS = int(time.time() * 1000)
 _DAY_MS = 86_400_000
+_FIRST_TIME = 10**11
+"""The smallest whole number that `since` takes for a time."""
 
 ALLOWED_REFUSALS = {"invalid-range", "naive-timestamp", "unsupported-interval", "bad-cursor"}
 """Of a request that its schema allows: what a schema cannot say."""
 
 _COUNTED: Counter[str] = Counter()
+_ADDRESSES = itertools.count()
 _CURSORS: list[tuple[str, str]] = []
 _MOST_CURSORS = 500
 _SCOPES = ("metadata:read", "candles:read", "admin")
@@ -42,21 +46,42 @@ def _token() -> str:
     return str(answer.json()["access_token"])
 
 
-def _read(path: str) -> Any:
-    return requests.get(_URL + path, headers={"Authorization": f"Bearer {_token()}"}, timeout=30).json()["data"]
+_TOKEN = _token()
+
+
+def _make_client() -> str:
+    """A client to whom admins do what they may, so that none does it to the one who asks."""
+    answer = requests.post(
+        f"{_URL}/v1/admin/clients",
+        json={"name": "victim", "scopes": ["metadata:read"]},
+        headers={"Authorization": f"Bearer {_TOKEN}"},
+        timeout=10,
+    )
+    return str(answer.json()["client_id"])
+
+
+def _get(path: str) -> Any:
+    return requests.get(_URL + path, headers={"Authorization": f"Bearer {_TOKEN}"}, timeout=60).json()
 
 
 def _instruments() -> list[tuple[str, str, tuple[str, ...]]]:
-    """Two of each exchange, in both spellings, with the intervals that it offers."""
+    """One of each exchange, in both spellings, with the intervals that it offers.
+
+    The coverage of each is asked for once, for the simulator takes seconds to make all days that there ever were.
+    """
     found = []
-    for exchange in _read("/v1/exchanges"):
+    for exchange in _get("/v1/exchanges")["data"]:
         intervals = tuple(one["interval"] for one in exchange["intervals"])
-        for symbol in _read(f"/v1/symbols?exchange={exchange['exchange']}&q=btc&status=trading&limit=2"):
+        for symbol in _get(f"/v1/symbols?exchange={exchange['exchange']}&q=btc&status=trading&limit=1")["data"]:
+            for interval in intervals:
+                _get(f"/v1/coverage/{exchange['exchange']}/{quote(symbol['symbol'], safe='')}/{interval}")
             found += [(exchange["exchange"], symbol[name], intervals) for name in ("symbol", "exchange_symbol")]
     return found
 
 
 _INSTRUMENTS = _instruments()
+_VICTIM, _DOOMED = _make_client(), _make_client()
+_SECRET_ID = _get(f"/v1/admin/clients/{_VICTIM}")["secrets"][0]["secret_id"]
 
 
 @schemathesis.auth().skip_for(path_regex="^/v1/token")
@@ -87,6 +112,8 @@ def map_case(context: Any, case: Any) -> Any:  # noqa: ARG001 - likewise
     chance = random.Random(repr((case.path_parameters, case.query, case.headers, case.body)))
     if case.query:
         case.query = _sound(dict(case.query), chance)
+    if isinstance(case.body, dict) and "/admin/" in case.operation.path:
+        case.body = _sound_body(dict(case.body), chance)
     if chance.random() < 0.15:
         return case
     exchange, symbol, intervals = chance.choice(_INSTRUMENTS)
@@ -95,13 +122,17 @@ def map_case(context: Any, case: Any) -> Any:  # noqa: ARG001 - likewise
         "symbol": quote(symbol, safe=""),
         "interval": chance.choice(intervals),
         "run": str(chance.randint(1, 3)),
+        "client_id": _VICTIM,
+        "secret_id": _SECRET_ID,
     }
     case.path_parameters = {name: path.get(name, value) for name, value in (case.path_parameters or {}).items()}
     if case.query:
         case.query = _existing(dict(case.query), case.operation.path, chance, exchange, symbol)
-    if case.operation.path == "/v1/token" and isinstance(case.body, dict):
-        case.body = {"grant_type": "client_credentials", "client_id": _CLIENT[0], "client_secret": _CLIENT[1]}
+    if case.operation.path.startswith("/v1/token") and isinstance(case.body, dict):
+        case.body |= {"client_id": _CLIENT[0], "client_secret": _CLIENT[1]}
         if chance.random() < 0.5:
+            case.body.pop("scope", None)
+        elif "grant_type" in case.body:
             case.body["scope"] = " ".join(chance.sample(_SCOPES, chance.randint(1, len(_SCOPES))))
     return case
 
@@ -113,9 +144,20 @@ def _sound(query: dict[str, Any], chance: random.Random) -> dict[str, Any]:
         query.pop("time_format", None)
     if "as_of" in query:
         query["as_of"] = str(_BEGAN_MS)
+    if str(query.get("since", "")).isdigit() and int(query["since"]) < _FIRST_TIME:
+        query["since"] = str(chance.randint(0, 1))
     if "symbol" in query:
         query.setdefault("exchange", chance.choice(_INSTRUMENTS)[0])
     return query
+
+
+def _sound_body(body: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    """The body with a name that can be read and an end that is to come."""
+    if "name" in body:
+        body["name"] = f"client {chance.randrange(10**6)}"
+    if body.get("expires_at") is not None:
+        body["expires_at"] = _BEGAN_MS + chance.randrange(1, 400) * _DAY_MS
+    return body
 
 
 def _existing(query: dict[str, Any], path: str, chance: random.Random, exchange: str, symbol: str) -> dict[str, Any]:
@@ -134,6 +176,9 @@ def _existing(query: dict[str, Any], path: str, chance: random.Random, exchange:
         "since": str(chance.choice((end, 0, 1))),
         "start": str(end - chance.randrange(1, 20 * _DAY_MS)),
         "end": str(end),
+        "max_age": chance.choice(("3600", "86400")),
+        "actor": chance.choice((_CLIENT[0], "operator")),
+        "subject": chance.choice((_VICTIM, _DOOMED)),
     }
     if "candles" in path and chance.random() < 0.9:
         instead["limit"] = str(chance.randint(1, 50))  # large pages are the simulator's work more than ours
@@ -145,6 +190,19 @@ def _moment(seconds: int) -> str:
 
 
 schemathesis.openapi.format("date-time", st.integers(0, int(_BEGAN_MS / 1000)).map(_moment))  # no date before 1970
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:  # noqa: ARG001 - likewise
+    """Each request comes from elsewhere, so that wrong secrets slow no other; and nobody locks out who asks."""
+    number = next(_ADDRESSES)
+    address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    case.headers = {**(case.headers or {}), "X-Forwarded-For": address}
+    client_id = (case.path_parameters or {}).get("client_id")
+    if case.operation.path.endswith("/disable") and client_id in {_CLIENT[0], _VICTIM}:
+        case.path_parameters = {**case.path_parameters, "client_id": _DOOMED}
+    elif case.method.upper() != "GET" and client_id in {_CLIENT[0], _DOOMED}:
+        case.path_parameters = {**case.path_parameters, "client_id": _VICTIM}
 
 
 @schemathesis.hook

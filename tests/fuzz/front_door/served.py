@@ -20,7 +20,7 @@ import uvloop
 
 from marketdata.api.app import create_app
 from marketdata.api.server import Server, listen
-from marketdata.api.settings import MAX_TOKEN_TTL_S, ApiSettings
+from marketdata.api.settings import MAX_TOKEN_TTL_S
 from marketdata.core.budget import ExchangeBudget
 from marketdata.core.clock import SystemClock
 from marketdata.core.fetch import Fetcher, open_http
@@ -33,6 +33,7 @@ from marketdata.syncer.sync import sync_exchange
 from tests.built_in import ADAPTERS
 from tests.cli.command import MARKETDATA, environment
 from tests.e2e.platform import PREFIXES
+from tests.unlimited import unlimited
 
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 _BOUNDLESS = 10**9
@@ -41,7 +42,8 @@ _PATIENCE_S = 60.0
 
 async def serve(database_url: str, simulator: str) -> None:
     clock = SystemClock()
-    settings = ApiSettings(port=0, token_ttl=MAX_TOKEN_TTL_S)
+    # no limits but those of the exchanges' data, and the address as the request says it: guesses come from everywhere
+    settings = unlimited(port=0, token_ttl=MAX_TOKEN_TTL_S, trusted_proxies="127.0.0.1")
     async with AsyncExitStack() as opened:
         listening = opened.enter_context(listen(settings.host, 0))
         http = await opened.enter_async_context(open_http())
@@ -61,7 +63,7 @@ async def serve(database_url: str, simulator: str) -> None:
             await sync_exchange(database, fetcher, clock)
         async with database.transaction() as connection:
             client, secret = await create_client(connection, "fuzz", tuple(SCOPES), clock.now_ms())
-        server = Server(create_app(database, fetchers, clock, settings))
+        server = Server(create_app(database, fetchers, clock, settings), settings=settings)
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
         host, port = listening.getsockname()
