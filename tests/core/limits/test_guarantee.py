@@ -69,11 +69,7 @@ class Trial:
             case "pass":
                 self.clock.advance(amount)
             case "tick":
-                self.processes[number].look()
-                ticking = asyncio.create_task(self.processes[number].limiter.tick())
-                self.ticks.append(ticking)
-                if self.books.gate is None:
-                    await ticking
+                await self.tick(number)
             case "slow":
                 self.books.gate, self.books.late = asyncio.Event(), asyncio.Event()
             case "fast":
@@ -84,6 +80,13 @@ class Trial:
                 self.look()
             case _:
                 await self.come_back()
+
+    async def tick(self, number: int) -> None:
+        self.processes[number].look()
+        ticking = asyncio.create_task(self.processes[number].limiter.tick())
+        self.ticks.append(ticking)
+        if self.books.gate is None:
+            await ticking
 
     async def hurry(self) -> None:
         """What is under way ends, and nothing is slow any more."""

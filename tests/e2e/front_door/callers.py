@@ -20,6 +20,9 @@ LIVENESS = "liveness"
 RATES: Mapping[str, float] = {CANDLES: 16, MEMORY: 130, DATABASE: 40, TOKEN: 4, LIVENESS: 10}
 """So many a second, 200 in all; candles as many as the exchanges' budgets allow."""
 
+FEW: Mapping[str, float] = {CANDLES: 8, MEMORY: 30, DATABASE: 12, TOKEN: 2, LIVENESS: 4}
+"""As many as a machine answers that has other things to do, too."""
+
 _RANGE = "start=1767225600000&end=1767229200000"
 _PATHS: Mapping[str, tuple[str, ...]] = {
     CANDLES: (f"/v1/candles/binance_futures/BTC-USDT-PERP/1m?{_RANGE}", f"/v1/candles/coinbase/BTC-USD/1m?{_RANGE}"),

@@ -5,14 +5,14 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.e2e.front_door.callers import CANDLES, DATABASE, LIVENESS, MEMORY, TOKEN, Callers
+from tests.e2e.front_door.callers import CANDLES, DATABASE, FEW, LIVENESS, MEMORY, RATES, TOKEN, Callers
 from tests.e2e.front_door.front import Front, running_front
 from tests.store.test_engine import hung, processes
 
@@ -22,7 +22,7 @@ RECOVERY_S = 5.0
 
 _END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'marketdata'"
 
-LONG = pytest.param(50, marks=pytest.mark.long)
+LONG = pytest.param(50, RATES, marks=pytest.mark.long)
 
 
 def kill_backend(front: Front) -> None:
@@ -87,12 +87,12 @@ def check(callers: Callers, least_candles: float) -> None:
     assert served >= least_candles
 
 
-@pytest.mark.parametrize("times", [1, LONG])
+@pytest.mark.parametrize("times,rates", [(1, FEW), LONG])
 @pytest.mark.parametrize("fault", [kill_backend, kill_server, end_connections])
-async def test_killed(fault: Callable[[Front], None], times: int, tmp_path: Path) -> None:
+async def test_killed(fault: Callable[[Front], None], times: int, rates: Mapping[str, float], tmp_path: Path) -> None:
     async with running_front(tmp_path) as front:
         took = []
-        async with front.callers.coming():
+        async with front.callers.coming(rates):
             for _ in range(times):
                 await asyncio.sleep(0.5)
                 fault(front)
@@ -103,11 +103,11 @@ async def test_killed(fault: Callable[[Front], None], times: int, tmp_path: Path
     assert max(took) <= RECOVERY_S
 
 
-@pytest.mark.parametrize("times,seconds", [(1, 7.0), pytest.param(20, 30.0, marks=pytest.mark.long)])
-async def test_hangs(times: int, seconds: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times,seconds,rates", [(1, 7.0, FEW), pytest.param(20, 30.0, RATES, marks=pytest.mark.long)])
+async def test_hangs(times: int, seconds: float, rates: Mapping[str, float], tmp_path: Path) -> None:
     async with running_front(tmp_path) as front:
         took = []
-        async with front.callers.coming():
+        async with front.callers.coming(rates):
             for _ in range(times):
                 await asyncio.sleep(0.5)
                 with hung(front.cluster):
@@ -149,7 +149,7 @@ async def test_locked(tmp_path: Path) -> None:
         async with await psycopg.AsyncConnection.connect(front.url) as connection:
             await connection.execute("LOCK TABLE events, symbol_versions, client_secrets IN ACCESS EXCLUSIVE MODE")
             front.callers.forget()
-            async with front.callers.coming():
+            async with front.callers.coming(FEW):
                 await asyncio.sleep(4)
             check(front.callers, least_candles=0.6)
             assert set(front.callers.told[DATABASE]) == {UNAVAILABLE}
