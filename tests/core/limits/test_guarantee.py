@@ -2,15 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketdata.core.clock import ManualClock
-from marketdata.core.limits.meter import LEASES
-from tests.core.limits.books import Books
+from tests.core.limits.books import Books, Process
 
 BEGIN_MS = 1767225600000
 LIMITS = (40, 700)
@@ -69,8 +67,9 @@ class Trial:
             case "pass":
                 self.clock.advance(amount)
             case "tick":
-                await self.tick(number)
+                await self.tick(self.processes[number])
             case "slow":
+                await self.hurry()
                 self.books.gate, self.books.late = asyncio.Event(), asyncio.Event()
             case "fast":
                 await self.hurry()
@@ -81,9 +80,9 @@ class Trial:
             case _:
                 await self.come_back()
 
-    async def tick(self, number: int) -> None:
-        self.processes[number].look()
-        ticking = asyncio.create_task(self.processes[number].limiter.tick())
+    async def tick(self, process: Process) -> None:
+        process.look()
+        ticking = asyncio.create_task(process.limiter.tick())
         self.ticks.append(ticking)
         if self.books.gate is None:
             await ticking
@@ -111,13 +110,12 @@ class Trial:
         for process in self.processes:
             process.look()
 
-    async def run(self, steps: Steps, on_credit: Callable[[int], int] = lambda _: 0) -> None:
+    async def run(self, steps: Steps) -> None:
         for step in steps:
             await self.do(*step)
         await self.hurry()
         for (_, kind), count in self.admitted.items():
-            limit = LIMITS[kind == "candles"]
-            assert count <= limit + on_credit(limit), self.admitted
+            assert count <= LIMITS[kind == "candles"], self.admitted
 
 
 @settings(max_examples=300, deadline=None)
@@ -135,10 +133,9 @@ def test_whether_the_books_are_there_or_not(steps: Steps) -> None:
 @settings(max_examples=300, deadline=None)
 @given(WITH_SLOWNESS)
 def test_with_books_that_answer_too_late(steps: Steps) -> None:
-    """Each process may let in its part of one lease, or one, of which the others do not know in time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("marketdata.core.limits.limiter.PATIENCE_S", 1e-6)
-        asyncio.run(Trial().run(steps, lambda limit: 4 * max(1, limit // LEASES // 4)))
+        asyncio.run(Trial().run(steps))
 
 
 @settings(max_examples=100, deadline=None)

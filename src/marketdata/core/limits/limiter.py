@@ -12,7 +12,7 @@ from marketdata.core.limits.pool import WINDOW_S, RatePool
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S: Final = 0.5
+PATIENCE_S: Final = 1.0
 """The most that a caller waits for a lease."""
 
 BUSY_S: Final = 1.0
@@ -38,7 +38,7 @@ class Limiter:
         return meter
 
     async def take(self, meter: Meter, allowance: Allowance, amount: int) -> float | None:
-        """Take so much of one of the meter's allowances; waits for a lease if need be, at most a fraction of a second.
+        """Take so much of one of the meter's allowances; waits for a lease if need be, at most a second.
 
         None: it is taken; else the seconds after which there may be as much.
         """
@@ -80,19 +80,14 @@ class Limiter:
                 return BUSY_S
             if allowance.left + allowance.rest < amount:
                 return meter.ends_at - now
+            if not self._pool.can_lease:
+                meter.go_on_credit(self._pool.processes)
+                continue
             patience_s = began + PATIENCE_S - now
-            if self._pool.can_lease and patience_s > 0:
-                flight = self._flights.get(meter.client_id) or self._fly(meter)
-                if (await asyncio.wait({flight}, timeout=patience_s))[0]:
-                    flight.result()
-                    continue
-            return self._take_on_credit(meter, allowance, amount, now)
-
-    def _take_on_credit(self, meter: Meter, allowance: Allowance, amount: int, now: float) -> float | None:
-        """When nobody can say in time what is left."""
-        if not meter.is_alone:
-            meter.go_on_credit(self._pool.processes)
-        return None if allowance.spend(amount, now) else BUSY_S
+            flight = self._flights.get(meter.client_id) or self._fly(meter)
+            if patience_s <= 0 or not (await asyncio.wait({flight}, timeout=patience_s))[0]:
+                return BUSY_S
+            flight.result()
 
     def _catch_up(self, meter: Meter, now: float) -> None:
         """Be in the present minute, with the limits and the way of taking that are in force."""

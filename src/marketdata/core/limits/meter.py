@@ -200,7 +200,7 @@ class Meter:
         return asked, told
 
     def book(self, minute: Minute, asked: Amounts, told: Amounts, asked_in_ms: int) -> None:
-        """Take over what the books say after `told` was written there; `asked_in_ms`: in which minute it was asked."""
+        """Take over what the books say after `told` was written there; `asked_in_ms`: the minute it was asked in."""
         if minute.start_ms == asked_in_ms != self.start_ms:
             return  # it is over
         if self.is_on_credit:
