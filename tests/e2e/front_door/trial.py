@@ -102,8 +102,9 @@ class Trial:
 
 
 async def begin_trial(front: Front, database: Database, admin_token: str) -> Trial:
-    """With a new client, whose token both processes take."""
+    """With a new client, whose token both processes take; what was guessed in other trials does not count in it."""
     async with database.transaction() as connection:
+        await connection.exec_driver_sql("DELETE FROM guesses")
         scopes = ("metadata:read", "candles:read")
         client, secret = await create_client(connection, "trial", scopes, _CLOCK.now_ms())
     trial = Trial(front, database, admin_token, client.client_id, secret, "")
