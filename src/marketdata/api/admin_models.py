@@ -53,8 +53,8 @@ Scopes = Annotated[
 ]
 Limit = Annotated[
     int | None,
-    BeforeValidator(_as_whole),
     Field(ge=1, le=MAX_LIMIT, description="How much it may ask for in a minute; null: what is usual here."),
+    BeforeValidator(_as_whole),
 ]
 Expiry = Annotated[
     int | None,
