@@ -52,9 +52,9 @@ Scopes = Annotated[
     list[ScopeName], Field(min_length=1, max_length=len(SCOPES), description="What it may do, all of it.")
 ]
 Limit = Annotated[
-    Annotated[int, Field(ge=1, le=MAX_LIMIT)] | None,
+    int | None,
+    Field(ge=1, le=MAX_LIMIT, description="How much it may ask for in a minute; null: what is usual here."),
     BeforeValidator(_as_whole),
-    Field(description="How much it may ask for in a minute; null: what is usual here."),
 ]
 Expiry = Annotated[
     int | None,

@@ -4,6 +4,7 @@
 """
 
 import json
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def compare(path: Path, made: Any, *, renew: bool) -> None:
     text = json.dumps(made, ensure_ascii=False, indent=1) + "\n"
     if renew:
         path.write_text(text, encoding="utf-8")
-    assert json.loads(path.read_text(encoding="utf-8")) == json.loads(text), f"{path.name} is out of date: {HOW}"
+    kept = path.read_text(encoding="utf-8")
+    different = list(unified_diff(kept.splitlines(), text.splitlines(), "agreed", "now", lineterm="", n=2))
+    assert not different, "\n".join((f"{path.name} is out of date: {HOW}", *different[:60]))
 
 
 async def test_the_examples_are_what_the_product_answers(
