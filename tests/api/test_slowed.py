@@ -1,6 +1,5 @@
 """What an address counts as, and the memory of who has to wait."""
 
-
 import pytest
 
 from marketdata.api.guessing import Slowed, place_of
