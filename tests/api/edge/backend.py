@@ -80,6 +80,7 @@ class Front:
     edge: Edge
     clock: Ahead
     port: int
+    loop: asyncio.AbstractEventLoop
 
     @property
     def connections(self) -> int:
@@ -172,15 +173,17 @@ def front(limits: Limits | None = None, settings: ApiSettings | None = None) -> 
     with listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
 
+        loop = Loop()
+
         def run() -> None:
-            with asyncio.Runner(loop_factory=Loop) as runner:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 runner.run(server.serve_on(listening))
 
         thread = threading.Thread(target=run, name="front")
         thread.start()
         try:
             wait_until(lambda: server.started)
-            yield Front(server, backend, edge, clock, port)
+            yield Front(server, backend, edge, clock, port, loop)
         finally:
             backend.held.set()
             server.should_exit = True

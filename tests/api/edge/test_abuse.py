@@ -185,6 +185,14 @@ def test_more_requests_than_can_wait_are_not_read(edge: Front) -> None:
     assert edge.backend.seen == [ONE] * 17
 
 
+def test_a_head_behind_another_is_bounded_too(edge: Front) -> None:
+    large = GET + (b"X: " + b"a" * 1500 + b"\r\n") * 22 + b"\r\n"
+    assert edge.say(GET + b"\r\n" + large).statuses == [200, 431]
+    edge.wait_for_connections(0)
+    assert edge.say((GET + b"\r\n") * 2, large).statuses == [200, 200, 431]
+    assert edge.backend.seen == [ONE] * 3
+
+
 def test_a_body_at_fault_behind_another_request(edge: Front) -> None:
     bad = POST + CHUNKED + b"nonsense\r\n"
     assert edge.say(GET + b"\r\n" + bad + HIDDEN).statuses == [200, 400]

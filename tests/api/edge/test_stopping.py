@@ -1,0 +1,79 @@
+"""A server that is told to stop while it is busy: whoever was connected by then is answered."""
+
+import subprocess
+import sys
+import threading
+import time
+
+from tests.api.edge.backend import Front, front, hear
+
+GET = b"GET /one HTTP/1.1\r\nHost: here\r\n\r\n"
+
+FILES = """
+import resource
+from marketdata.api.server import allow_files
+from marketdata.core.errors import InvalidSetting
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
+allow_files(100)
+print(resource.getrlimit(resource.RLIMIT_NOFILE))
+allow_files(250)
+print(resource.getrlimit(resource.RLIMIT_NOFILE))
+try:
+    allow_files(301)
+except InvalidSetting as error:
+    print(error)
+"""
+
+
+def hold_up(edge: Front) -> threading.Event:
+    """Let the server do nothing until the event is set."""
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        held.set()
+        free.wait()
+
+    edge.loop.call_soon_threadsafe(hold)
+    held.wait()
+    return free
+
+
+def test_whoever_was_connected_is_answered() -> None:
+    with front() as edge:
+        idle = [edge.connect() for _ in range(5)]
+        for peer in idle:
+            peer.sendall(GET)
+            assert hear(peer, 1).statuses == [200]
+        silent = [edge.connect() for _ in range(5)]
+        edge.wait_for_connections(10)
+        free = hold_up(edge)
+        waiting = [edge.connect() for _ in range(20)]  # accepted by the system alone
+        for peer in (*idle, *silent, *waiting):
+            peer.sendall(GET)
+        edge.server.should_exit = True
+        time.sleep(0.5)  # all of the server's timers are due when it goes on
+        free.set()
+        for peer in (*idle, *silent, *waiting):
+            assert hear(peer).statuses == [200]
+            peer.close()
+    assert len(edge.backend.seen) == 35
+
+
+def test_idle_connections_do_not_keep_it_from_stopping() -> None:
+    began = time.monotonic()
+    with front() as edge:
+        idle = [edge.connect() for _ in range(3)]
+        idle[0].sendall(GET)
+        assert hear(idle[0], 1).statuses == [200]
+        idle[1].sendall(GET[:10])  # is told that it is late
+        edge.wait_for_connections(3)
+    assert [hear(peer).statuses for peer in idle] == [[], [408], []]
+    for peer in idle:
+        peer.close()
+    assert time.monotonic() - began < 20
+
+
+def test_a_process_may_open_as_many_files_as_it_needs_or_does_not_start() -> None:
+    told = subprocess.run([sys.executable, "-c", FILES], capture_output=True, text=True, check=True).stdout
+    assert told.splitlines()[:2] == ["(200, 300)", "(250, 300)"]
+    assert "MARKETDATA_MAX_CONNECTIONS: it takes 301 open files and this process may have 300" in told
