@@ -5,7 +5,8 @@ import sys
 import threading
 import time
 
-from tests.api.edge.backend import Front, front, hear
+from marketdata.api.edge import Limits
+from tests.api.edge.backend import Front, front, hear, wait_until
 
 GET = b"GET /one HTTP/1.1\r\nHost: here\r\n\r\n"
 
@@ -57,6 +58,18 @@ def test_whoever_was_connected_is_answered() -> None:
             assert hear(peer).statuses == [200]
             peer.close()
     assert len(edge.backend.seen) == 35
+
+
+def test_a_request_that_is_on_its_way_when_it_stops_is_answered() -> None:
+    with front(Limits(leave_s=3)) as edge, edge.connect() as peer:
+        peer.sendall(GET)
+        assert hear(peer, 1).statuses == [200]
+        edge.server.should_exit = True
+        wait_until(lambda: not edge.server.servers[0].is_serving())
+        peer.sendall(GET)
+        heard = hear(peer)
+        assert heard.statuses == [200]
+        assert b"\r\nconnection: close" in heard.head
 
 
 def test_idle_connections_do_not_keep_it_from_stopping() -> None:
