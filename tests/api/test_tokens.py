@@ -119,6 +119,7 @@ def test_times_that_can_be(claims: dict[str, Any]) -> None:
         {"exp": NOW_S + MAX_TOKEN_TTL_S + 1},
         {"exp": NOW_S},
         {"exp": NOW_S - 1},
+        {"iat": 1009, "nbf": 1009},
         {"sub": "", "client_id": ""},
         {"sub": "mdc_other"},
         {"jti": ""},

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from jwt import PyJWS, PyJWTError
+from msgspec import ValidationError
 
 from marketdata.api import base64url
 from marketdata.api.settings import MAX_TOKEN_TTL_S
@@ -63,7 +64,7 @@ class SignedToken:
         return self.jti.partition("-")[0]
 
 
-_JWS: Final = jwt.PyJWS(algorithms=["EdDSA"])
+_JWS: Final = PyJWS(algorithms=["EdDSA"])
 
 
 def read_token(token: str, keys: Mapping[str, Ed25519PublicKey], now_s: float) -> SignedToken:
@@ -79,7 +80,7 @@ def read_token(token: str, keys: Mapping[str, Ed25519PublicKey], now_s: float) -
         header = msgspec.convert(_members(base64url.decode(head)), _Header)
         _JWS.decode(token, keys[header.kid], algorithms=["EdDSA"])
         claims = msgspec.convert(_members(base64url.decode(body)), _Claims)
-    except (ValueError, KeyError, RecursionError, jwt.PyJWTError, msgspec.ValidationError):
+    except (ValueError, KeyError, RecursionError, PyJWTError, ValidationError):
         raise NotOurToken from None
     latest_s = now_s + LEEWAY_S
     in_force = claims.iat <= latest_s and claims.nbf <= latest_s
