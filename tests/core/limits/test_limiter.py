@@ -58,6 +58,7 @@ class TestAlone:
     async def test_those_who_are_gone_are_forgotten(self, clock: ManualClock) -> None:
         limiter = Limiter(OwnRates(clock), clock, lambda _: (3, 10))
         meter = limiter.meter("c")
+        clock.advance(90_000)
         await limiter.take(meter, meter.requests, 1)
         clock.advance(119_999)
         await limiter.tick()
@@ -121,6 +122,12 @@ class TestLeases:
         assert await process.ask(8) is None
         assert books.asked[1]["requests"] == 5
         assert meter.requests.left == 0
+        meter.put_back(meter.requests, 3, meter.start_ms)
+        await settle()
+        left, rest = meter.requests.left, meter.requests.rest
+        assert left & rest
+        assert await process.ask(left + rest + 1) == 60
+        assert await process.ask(left + rest) is None
 
     async def test_what_does_not_fit_is_refused_unasked(self, books: Books) -> None:
         process = books.process()
