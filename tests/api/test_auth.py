@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from marketdata.api.keys import make_key
 from marketdata.core.clock import ManualClock
+from marketdata.store.clients import create_client
 from marketdata.store.keys import SigningKey
 from tests.api.conftest import NOW_MS, Api, problem
 
@@ -264,3 +265,18 @@ async def test_the_published_keys_verify_our_tokens(api: Api) -> None:
         "use": "sig",
     }
     assert set(key) == {"kty", "crv", "alg", "use", "kid", "x"}
+
+
+async def test_a_client_of_whom_nobody_has_told_yet_is_looked_up(api: Api, forge: Forge, clock: ManualClock) -> None:
+    async with api.services.database.transaction() as connection:
+        client, secret = await create_client(connection, "new", ("metadata:read",), NOW_MS)
+    new: dict[str, Any] = {"sub": client.client_id, "client_id": client.client_id, "jti": f"{secret.split('_')[1]}-1"}
+    assert (await api.get(PATH, token=forge.token(**new))).status_code == 200
+    unknown = forge.token(sub="mdc_x", client_id="mdc_x", jti="AAAAAAAA-1")
+    assert await refused(api, unknown) == INVALID
+    async with api.services.database.transaction() as connection:
+        client, secret = await create_client(connection, "newer", ("metadata:read",), NOW_MS)
+    newer: dict[str, Any] = {"sub": client.client_id, "client_id": client.client_id, "jti": f"{secret.split('_')[1]}-1"}
+    assert await refused(api, forge.token(**newer)) == INVALID, "it was looked a moment ago"
+    clock.advance(100)
+    assert (await api.get(PATH, token=forge.token(**newer))).status_code == 200

@@ -4,6 +4,7 @@ import pytest
 
 from marketdata.api.guessing import Slowed, place_of
 from marketdata.core.clock import ManualClock
+from marketdata.core.errors import DatabaseUnavailable
 
 NOW_MS = 1767225690_000
 
@@ -40,9 +41,14 @@ def test_the_memory_of_who_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [slowed.wait_s(str(number)) for number in range(5)] == [0, 0, 0, 9, 9]
 
 
-async def test_one_attempt_of_a_place_at_a_time() -> None:
+async def test_one_attempt_of_a_place_at_a_time_and_none_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     slowed = Slowed(ManualClock(NOW_MS))
-    async with slowed.turn("here"):
-        assert slowed.turn("here").locked()
-        assert not slowed.turn("there").locked()
-    assert not slowed.turn("here").locked()
+    monkeypatch.setattr("marketdata.api.guessing.TURN_S", 0.05)
+    async with slowed.turn_of("here"):
+        async with slowed.turn_of("there"):
+            pass
+        with pytest.raises(DatabaseUnavailable):
+            async with slowed.turn_of("here"):
+                pass
+    async with slowed.turn_of("here"):
+        pass

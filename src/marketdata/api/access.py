@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 from marketdata.api.auth import Tokens
@@ -25,6 +26,9 @@ DEADLINE_S: Final = 2.0
 
 RETRY_S: Final = 0.5
 
+_AGAIN_S: Final = 0.1
+"""How seldom it is looked for the sake of a single token."""
+
 
 class AccessFollower:
     """Tells `tokens` of every change."""
@@ -35,6 +39,15 @@ class AccessFollower:
         self._clock = clock
         self._reading = asyncio.Lock()
         self._is_following = True
+        self._again_from = 0.0
+
+    async def look_again(self, database: Database) -> None:
+        """Look whether something has changed of which nobody has told yet, unless that was done a moment ago."""
+        now = self._clock.monotonic()
+        if now >= self._again_from:
+            self._again_from = now + _AGAIN_S
+            with suppress(DatabaseUnavailable):
+                await self.refresh(database)
 
     async def refresh(self, database: Database) -> None:
         """Take over what has changed, making the first keys. Raises DatabaseUnavailable, keeping what is held."""

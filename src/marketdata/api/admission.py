@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from starlette.types import Scope
 
-from marketdata.api.auth import Caller
+from marketdata.api.auth import Caller, NotKnownHere
 from marketdata.api.limits import Visit
 from marketdata.api.record import record_of
 from marketdata.api.services import Services
@@ -16,7 +16,11 @@ async def admit(scope: Scope, services: Services, needed: Iterable[str]) -> Call
     One request of what the client may have is taken. Raises Problem `missing-token`, `invalid-token`, `expired-token`,
     `insufficient-scope` or `rate-limited`, and DatabaseUnavailable while nobody can say.
     """
-    caller = services.tokens.authorize(scope["headers"], needed)
+    try:
+        caller = services.tokens.authorize(scope["headers"], needed)
+    except NotKnownHere:
+        await services.access.look_again(services.database)
+        caller = services.tokens.authorize(scope["headers"], needed)
     record = record_of(scope)
     record.client_id = caller.client_id
     record.visit = visit = Visit(services.limits, caller.client_id)

@@ -42,6 +42,14 @@ class Caller:
         return self.client.client_id
 
 
+class NotKnownHere(Problem):
+    """`invalid-token` for a token that we signed, of a client or secret that is new or revoked: nobody has told yet."""
+
+    def __init__(self) -> None:
+        """Says what every other token that is not valid is answered, too."""
+        super().__init__("invalid-token", _INVALID, headers=_challenge(_INVALID))
+
+
 class Tokens:
     """Issues and verifies access tokens by what it was last told of clients and keys."""
 
@@ -129,8 +137,8 @@ class Tokens:
     def verify(self, token: str) -> Caller:
         """Who holds `token`, and what it covers now.
 
-        Raises Problem `invalid-token`, or `expired-token` when everything but its age is right; DatabaseUnavailable
-        while nothing was read of clients and keys, because nobody can say then.
+        Raises Problem `invalid-token` (NotKnownHere where others may know more), or `expired-token` when everything but
+        its age is right; DatabaseUnavailable while nothing was read of clients and keys, because nobody can say then.
         """
         access, now_ms = self.access, self._clock.now_ms()
         try:
@@ -139,13 +147,9 @@ class Tokens:
             # one answer for all, so that nobody learns which check it was
             raise _unauthorized("invalid-token", _INVALID) from None
         client, secret = access.clients.get(signed.client_id), access.secrets.get(signed.secret_id)
-        if (
-            client is None
-            or not client.is_active(now_ms)
-            or secret is None
-            or secret.client_id != signed.client_id
-            or signed.jti in access.revoked_tokens
-        ):
+        if client is None or secret is None:
+            raise NotKnownHere
+        if not client.is_active(now_ms) or secret.client_id != signed.client_id or signed.jti in access.revoked_tokens:
             raise _unauthorized("invalid-token", _INVALID)
         if now_ms >= (signed.expires_s + LEEWAY_S) * 1000:
             raise _unauthorized("expired-token", "The access token has expired; ask for a new one.")
@@ -199,5 +203,8 @@ def _insufficient(scope: str) -> Problem:
 
 
 def _unauthorized(code: str, detail: str) -> Problem:
-    challenge = f'{_REALM}, error="invalid_token", error_description="{detail}"'
-    return Problem(code, detail, headers={"WWW-Authenticate": challenge})
+    return Problem(code, detail, headers=_challenge(detail))
+
+
+def _challenge(detail: str) -> dict[str, str]:
+    return {"WWW-Authenticate": f'{_REALM}, error="invalid_token", error_description="{detail}"'}

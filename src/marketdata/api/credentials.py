@@ -89,7 +89,7 @@ async def authenticate(request: Request, services: Services, client_id: str, sec
     if given is None or not _CLIENT_ID.fullmatch(client_id):
         raise _invalid_client()
     place = place_of(None if request.client is None else request.client.host)
-    async with services.slowed.turn(place):
+    async with services.slowed.turn_of(place):
         wait_s: float = services.slowed.wait_s(client_id, place, given.id)
         if not wait_s:
             found = await _compare(request, services, client_id, given, place)

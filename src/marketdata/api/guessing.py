@@ -1,12 +1,18 @@
 """Guesses of secrets, before they cost anything: what an address counts as, and who has to wait anyway."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 from typing import Final
 from weakref import WeakValueDictionary
 
 from marketdata.core.clock import Clock
+from marketdata.core.errors import DatabaseUnavailable
+
+TURN_S: Final = 1.0
+"""The most that an attempt waits for those before it from the same place."""
 
 _MAX_REMEMBERED: Final = 10_000
 _IPV6_BITS: Final = 64
@@ -33,9 +39,22 @@ class Slowed:
         self._until: dict[tuple[str, ...], float] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def turn(self, place: str) -> asyncio.Lock:
-        """Held by one attempt of a place at a time: the others wait here and not at the database."""
-        return self._turns.setdefault(place, asyncio.Lock())
+    @asynccontextmanager
+    async def turn_of(self, place: str) -> AsyncIterator[None]:
+        """Held by one attempt of a place at a time: the others wait here and not at the database.
+
+        Raises DatabaseUnavailable when those before it wait too long there.
+        """
+        turn = self._turns.setdefault(place, asyncio.Lock())
+        try:
+            async with asyncio.timeout(TURN_S):
+                await turn.acquire()
+        except TimeoutError:
+            raise DatabaseUnavailable("those who came before still wait for the database") from None
+        try:
+            yield
+        finally:
+            turn.release()
 
     def wait_s(self, *attempt: str) -> int:
         """How many whole seconds such an attempt still has to wait; 0: as far as is known here, not at all."""
