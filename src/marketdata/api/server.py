@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import math
-import resource
 import select
 import signal
 import socket
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp
 
 from marketdata.api.app import create_app
 from marketdata.api.edge import Edge, Limits
+from marketdata.api.open_files import allow_files
 from marketdata.api.protocol import Connection, EdgeConfig
 from marketdata.api.services import Services
 from marketdata.api.settings import ApiSettings
@@ -76,19 +76,6 @@ async def serve(database_url: str, exchanges: ExchangeSettings, settings: ApiSet
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
         await server.serve_on(listening)
-
-
-def allow_files(needed: int) -> None:
-    """Let this process have so many files open. Raises InvalidSetting when the system does not let it."""
-    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed == resource.RLIM_INFINITY or allowed >= needed:
-        return
-    if most != resource.RLIM_INFINITY and most < needed:
-        raise InvalidSetting(
-            "MARKETDATA_MAX_CONNECTIONS",
-            f"it takes {needed} open files and this process may have {most}; lower it, or raise that limit (ulimit -n)",
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
 
 
 @contextmanager

@@ -17,19 +17,19 @@ from marketdata.api.edge import Edge, Limits
 from marketdata.api.loop import Loop
 from marketdata.api.server import Server, listen
 from marketdata.api.settings import ApiSettings
-from marketdata.core.clock import SystemClock
+from marketdata.core.clock import Clock, SystemClock
 
 PATIENCE_S = 20.0
 
 
-class Ahead(SystemClock):
-    """The system's clock, which a test can put forward."""
+class Still(SystemClock):
+    """A clock whose monotonic time passes only when a test says so."""
 
     def __init__(self) -> None:
-        self.ahead_s = 0.0
+        self.passed_s = 0.0
 
     def monotonic(self) -> float:
-        return super().monotonic() + self.ahead_s
+        return self.passed_s
 
 
 @dataclass
@@ -78,7 +78,6 @@ class Front:
     server: Server
     backend: Backend
     edge: Edge
-    clock: Ahead
     port: int
     loop: asyncio.AbstractEventLoop
 
@@ -86,6 +85,10 @@ class Front:
     def connections(self) -> int:
         """How many are open, as the server sees it."""
         return len(self.server.server_state.connections)
+
+    def wait_until_read(self) -> None:
+        """Return when something that was sent has been read on each connection."""
+        wait_until(lambda: all(vars(connection)["_received"] for connection in self.server.server_state.connections))
 
     def wait_for_connections(self, count: int) -> None:
         """Return when so many are open."""
@@ -163,10 +166,11 @@ def wait_until(condition: object, patience_s: float = PATIENCE_S) -> None:
 
 
 @contextmanager
-def front(limits: Limits | None = None, settings: ApiSettings | None = None) -> Iterator[Front]:
+def front(
+    limits: Limits | None = None, settings: ApiSettings | None = None, clock: Clock | None = None
+) -> Iterator[Front]:
     """A server in a thread of its own, on the event loop of the product."""
-    clock = Ahead()
-    edge = Edge(limits or Limits(), clock)
+    edge = Edge(limits or Limits(), clock or SystemClock())
     backend = Backend()
     server = Server(backend, edge, settings or ApiSettings(_env_file=None))
     server.config.lifespan = "off"
@@ -183,7 +187,7 @@ def front(limits: Limits | None = None, settings: ApiSettings | None = None) -> 
         thread.start()
         try:
             wait_until(lambda: server.started)
-            yield Front(server, backend, edge, clock, port, loop)
+            yield Front(server, backend, edge, port, loop)
         finally:
             backend.held.set()
             server.should_exit = True

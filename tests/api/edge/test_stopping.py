@@ -1,7 +1,5 @@
 """A server that is told to stop while it is busy: whoever was connected by then is answered."""
 
-import subprocess
-import sys
 import threading
 import time
 
@@ -9,21 +7,6 @@ from marketdata.api.edge import Limits
 from tests.api.edge.backend import Front, front, hear, wait_until
 
 GET = b"GET /one HTTP/1.1\r\nHost: here\r\n\r\n"
-
-FILES = """
-import resource
-from marketdata.api.server import allow_files
-from marketdata.core.errors import InvalidSetting
-resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
-allow_files(100)
-print(resource.getrlimit(resource.RLIMIT_NOFILE))
-allow_files(250)
-print(resource.getrlimit(resource.RLIMIT_NOFILE))
-try:
-    allow_files(301)
-except InvalidSetting as error:
-    print(error)
-"""
 
 
 def hold_up(edge: Front) -> threading.Event:
@@ -84,9 +67,3 @@ def test_idle_connections_do_not_keep_it_from_stopping() -> None:
     for peer in idle:
         peer.close()
     assert time.monotonic() - began < 20
-
-
-def test_a_process_may_open_as_many_files_as_it_needs_or_does_not_start() -> None:
-    told = subprocess.run([sys.executable, "-c", FILES], capture_output=True, text=True, check=True).stdout
-    assert told.splitlines()[:2] == ["(200, 300)", "(250, 300)"]
-    assert "MARKETDATA_MAX_CONNECTIONS: it takes 301 open files and this process may have 300" in told
