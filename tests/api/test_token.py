@@ -26,6 +26,13 @@ async def test_a_token_by_form_or_by_basic(api: Api) -> None:
         assert (await api.get("/v1/exchanges", token=body["access_token"])).status_code == 200
 
 
+async def test_a_token_for_a_secret_of_which_nothing_was_heard_yet(api: Api) -> None:
+    async with api.services.database.transaction() as connection:
+        client, secret = await create_client(connection, "new", ("metadata:read",), api.clock.now_ms())
+    answer = await api.http.post("/v1/token", data=GRANT, auth=(client.client_id, secret))
+    assert (await api.get("/v1/exchanges", token=answer.json()["access_token"])).status_code == 200
+
+
 async def test_fewer_scopes_on_request(api: Api) -> None:
     answer = await api.http.post(
         "/v1/token", data={**GRANT, "scope": "metadata:read"}, auth=(api.client_id, api.client_secret)
