@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 MINUTES = int(os.environ.get("LIMITS_MINUTES", "5"))
 PROCESSES = 4
 LIMIT = 1200
-FAIR_LIMIT = 120
+FAIR_LIMIT = 60
 
 
 @pytest.fixture
