@@ -96,8 +96,6 @@ async def create_token(request: Request, response: Response, services: ServicesN
     who = await authenticate(request, services, client_id, secret)
     scopes = _choose_scopes(who.client, form.get("scope", ""))
     await services.ensure_keys()
-    if who.secret_id not in services.tokens.access.secrets:
-        await services.take_over_access()  # made a moment ago: the token is good here from the first request on
     token = services.tokens.issue(client_id, scopes, who.secret_id)
     async with services.database.transaction() as connection:
         told = {"secret_id": who.secret_id, "scopes": scopes}
