@@ -159,6 +159,10 @@ async def test_only_admins_may(admin: Admin) -> None:
         assert problem(await api.http.request(method, where, headers=headers))["code"] == "insufficient-scope"
         assert problem(await api.http.request(method, where))["code"] == "missing-token"
     assert await code(api, api.token("admin"), CLIENTS) == "insufficient-scope", "its client may not"
+    log = await admin.do("GET", f"/v1/admin/audit?action=admin.refused&actor={api.client_id}")
+    operations = [one["details"]["operation"] for one in log["data"]]
+    assert len(operations) == len(set(operations)) == 9, "each once in a minute"
+    assert {one["outcome"] for one in log["data"]} == {"refused"}
     assert await code(api, api.token()) is None
 
 

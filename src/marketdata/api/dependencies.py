@@ -17,7 +17,7 @@ from marketdata.api.problems import TOKEN_PATH
 from marketdata.api.services import Services
 from marketdata.store.scopes import SCOPES
 
-_CLIENT_CREDENTIALS: Final = OAuth2(
+CLIENT_CREDENTIALS: Final = OAuth2(
     flows=OAuthFlows(clientCredentials=OAuthFlowClientCredentials(tokenUrl=TOKEN_PATH, scopes=dict(SCOPES))),
     scheme_name=SECURITY_SCHEME,
     description="A client id and secret, made by `marketdata clients create`, for a short-lived access token.",
@@ -39,7 +39,7 @@ async def get_caller(
     request: Request,
     services: ServicesNeeded,
     needed: SecurityScopes,
-    _described: Annotated[object, Security(_CLIENT_CREDENTIALS)],
+    _described: Annotated[object, Security(CLIENT_CREDENTIALS)],
 ) -> Caller:
     """Who asks, with an access token that covers the scopes of this endpoint."""
     return await admit(request.scope, services, needed.scopes)

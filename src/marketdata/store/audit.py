@@ -30,6 +30,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "key.revoked": "Nothing that a key has signed is believed any more.",
     "guard.overridden": "An operator has let a quarantined listing through.",
     "admin.read": "An admin has looked at clients or at this log.",
+    "admin.refused": "A client without the scope `admin` has asked for what takes it.",
 }
 """Every action with what it means."""
 

@@ -1,8 +1,10 @@
 """Managing API clients, for those who may."""
 
+from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
+from fastapi.security import SecurityScopes
 
 from marketdata.api.admin_models import (
     Client,
@@ -17,12 +19,12 @@ from marketdata.api.admin_models import (
 from marketdata.api.audit import actor_of
 from marketdata.api.auth import Caller
 from marketdata.api.bodies import describe_body, read_body
-from marketdata.api.dependencies import ServicesNeeded, check_query, get_caller, never_keep
+from marketdata.api.dependencies import CLIENT_CREDENTIALS, ServicesNeeded, check_query, get_caller, never_keep
 from marketdata.api.lists import Listed, whole
 from marketdata.api.openapi import access_problems, problems
 from marketdata.api.problems import Problem
 from marketdata.api.services import Services
-from marketdata.core.errors import UnknownClient
+from marketdata.core.errors import DatabaseUnavailable, UnknownClient
 from marketdata.store import client_secrets, clients
 from marketdata.store.audit import record
 from marketdata.store.scopes import ADMIN
@@ -30,7 +32,33 @@ from marketdata.store.usage import first_hour, list_usage
 
 CLIENTS_PATH: Final = "/v1/admin/clients"
 
-Admin = Annotated[Caller, Security(get_caller, scopes=[ADMIN])]
+
+async def get_admin(
+    request: Request,
+    services: ServicesNeeded,
+    needed: SecurityScopes,
+    described: Annotated[object, Security(CLIENT_CREDENTIALS)],
+) -> Caller:
+    """Who asks, and may; whoever has a good token and may not is written down, once a minute."""
+    try:
+        return await get_caller(request, services, needed, described)
+    except Problem as problem:
+        if problem.code == "insufficient-scope":
+            await _note_refusal(request, services)
+        raise
+
+
+async def _note_refusal(request: Request, services: Services) -> None:
+    caller, what = services.tokens.authorize(request.scope["headers"], ()), request.scope["route"].operation_id
+    if services.seldom.is_due("admin.refused", caller.client_id, what):
+        actor, told = actor_of(request, caller.client_id), {"operation": what}
+        with suppress(DatabaseUnavailable):  # the refusal stands all the same
+            async with services.database.transaction() as connection:
+                now_ms = services.clock.now_ms()
+                await record(connection, now_ms, "admin.refused", actor, outcome="refused", details=told)
+
+
+Admin = Annotated[Caller, Security(get_admin, scopes=[ADMIN])]
 
 
 async def note_reading(request: Request, services: ServicesNeeded, caller: Admin) -> None:
