@@ -54,7 +54,7 @@ async def test_ten_thousand_requests_to_four_processes(server: tuple[str, Path])
     print(f"{lopsided.count(200)} where three of the four processes were asked once")
     assert least <= answers.count(200) <= LIMIT
     assert least <= lopsided.count(200) <= LIMIT
-    assert answers.count(200) + answers.count(429) + answers.count("not yet known") == 10_000
+    assert answers.count("no answer") == 0
 
 
 async def test_the_modest_do_not_notice_the_greedy(server: tuple[str, Path]) -> None:
