@@ -118,7 +118,7 @@ def parse_flag(name: str, text: str) -> bool:
 
 def parse_limit(text: str, most: int) -> int:
     """A number of rows from 1 to `most`; Problem `limit-too-large` above, `invalid-parameter` for anything else."""
-    limit = int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else 0
+    limit = int(text[:19]) if re.fullmatch(r"\d+", text, re.ASCII) else 0  # more digits are too large in any case
     if limit > most:
         raise Problem("limit-too-large", f"`limit` is at most {most}.", parameter="limit", max=most)
     if limit < 1:
