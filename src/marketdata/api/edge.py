@@ -52,6 +52,8 @@ class Limits:
     stalled_s: float = 8.0
     """For taking at least `taken_bytes` of an answer, again and again."""
     taken_bytes: int = 8 * 1024
+    unsent_bytes: int = 128 * 1024 * 1024
+    """Of all answers together that wait for their peers; above it those with the most are cut off."""
     linger_s: float = 1.5
     """For reading the last answer of a connection, while what still comes is thrown away."""
     look_s: float = 0.5

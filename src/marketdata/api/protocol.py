@@ -214,6 +214,8 @@ class Connection(HttpToolsProtocol):
                 return
         if answering is None or answering.response_complete:
             self._end_with(self._fault)
+        else:
+            self._due = math.inf  # it is the answer before this one that is awaited
 
     def _end_with(self, problem: Problem | None) -> None:
         """Say a last word and no more; what still comes is read and thrown away, else the system would drop the word.
@@ -233,7 +235,7 @@ class Connection(HttpToolsProtocol):
         if unsent == 0 or unsent <= self._unsent - self._limits.taken_bytes:
             self._unsent, self._taken_at = unsent, now
         elif now - self._taken_at >= self._limits.stalled_s:
-            _reset(self.transport)
+            self.cut_off()
             return
         else:
             self._unsent = max(self._unsent, unsent)
@@ -247,6 +249,16 @@ class Connection(HttpToolsProtocol):
             self._refuse(too_slow())
         else:
             self.transport.close()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What waits here for the peer to take what was sent before."""
+        return self.transport.get_write_buffer_size()
+
+    def cut_off(self) -> None:
+        """Break the connection off; the system forgets, too, what it would else try to deliver for minutes."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        self.transport.abort()
 
     def resume_writing(self) -> None:
         """Most of what was to be sent has been taken."""
@@ -270,12 +282,6 @@ def _abandon(cycle: RequestResponseCycle) -> None:
     """Let the application know that nobody listens any more."""
     cycle.disconnected = True
     cycle.message_event.set()
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    """Break a connection off; the system forgets, too, what it would else try to deliver for minutes."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
-    transport.abort()
 
 
 def _unsent(transport: asyncio.Transport) -> int:

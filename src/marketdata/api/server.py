@@ -154,6 +154,17 @@ class Server(uvicorn.Server):
                 except Exception:
                     # a defect must not take the deadlines from all the others
                     logger.exception("defect while looking at a connection")
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Bound the memory that answers take which nobody takes."""
+        waiting = {connection: connection.unsent_bytes for connection in self._connections()}
+        excess = sum(waiting.values()) - self._edge.limits.unsent_bytes
+        for connection in sorted(waiting, key=waiting.__getitem__, reverse=True):
+            if excess <= 0:
+                return
+            connection.cut_off()
+            excess -= waiting[connection]
 
     def _connections(self) -> list[Connection]:
         return [connection for connection in self.server_state.connections if isinstance(connection, Connection)]

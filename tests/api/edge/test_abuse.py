@@ -104,6 +104,7 @@ def test_it_is_refused_and_nothing_gets_through(edge: Front, case: Refused) -> N
     assert heard.statuses == [case.status]
     assert b"\r\ncontent-type: application/problem+json\r\n" in heard.head
     assert b"\r\nconnection: close" in heard.head
+    assert b"\r\nx-content-type-options: nosniff\r\n" in heard.head
     document = heard.problem
     assert (document["status"], document["code"]) == (case.status, case.code)
     assert b"\r\nx-request-id: %s" % str(document["request_id"]).encode() in heard.head

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -100,6 +101,23 @@ def test_an_answer_that_takes_long_is_waited_for(edge: Front, clock: Still) -> N
         assert hear(peer, 2).statuses == [200, 200]
 
 
+@pytest.mark.parametrize(
+    "second, status",
+    [(GET[:-2], 408), (b"nonsense\r\n\r\n", 400), (b"GET /one HTTP/1.1\r\n\r\n", 400)],
+    ids=["late", "malformed", "unclear"],
+)
+def test_a_refusal_waits_for_an_answer_that_takes_long(edge: Front, clock: Still, second: bytes, status: int) -> None:
+    with edge.connect() as peer:
+        peer.sendall(b"GET /held HTTP/1.1\r\nHost: here\r\n\r\n")
+        wait_until(lambda: edge.backend.seen)
+        peer.sendall(second)
+        time.sleep(LOOKS_S)
+        for _ in range(3):
+            pass_time(clock, 600)
+        edge.backend.held.set()
+        assert hear(peer).statuses == [200, status]
+
+
 def test_one_whom_we_do_not_read_is_not_late(edge: Front, clock: Still) -> None:
     with edge.connect() as peer:
         peer.sendall(b"GET /held HTTP/1.1\r\nHost: here\r\n\r\n")
@@ -184,3 +202,17 @@ def test_more_connections_than_may_be_are_told_to_come_again() -> None:
             peer.close()
         edge.wait_for_connections(0)
         assert edge.say(GET[:-2] + b"Connection: close\r\n\r\n").statuses == [200]
+
+
+def test_answers_that_nobody_takes_are_bounded_together() -> None:
+    with front(Limits(unsent_bytes=70_000_000, look_s=0.02), clock=Still()) as edge, ExitStack() as peers:
+        for number in range(4):  # of 30 MB each, of which the system takes a few
+            peer = peers.enter_context(edge.connect(received=4096))
+            peer.sendall(b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n")
+            wait_until(lambda: len(edge.backend.seen) == number + 1)  # noqa: B023 - waits at once
+        good = peers.enter_context(edge.connect())
+        good.sendall(GET)
+        assert hear(good, 1).statuses == [200]
+        edge.wait_for_connections(3)
+        time.sleep(LOOKS_S)
+        assert edge.connections == 3
