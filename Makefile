@@ -20,7 +20,7 @@ EXAMPLES := build/examples
 SOURCES := src tests migrations examples
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check format openapi test-clients test-examples test-long budget-test memory-test limits-test mutants fuzz fuzz-parsers audit compose-test lock clean
+.PHONY: help install demo up test check format openapi browser-test test-clients test-examples test-long budget-test memory-test limits-test mutants fuzz fuzz-parsers audit compose-test lock clean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ fuzz-parsers: $(TOOLS) $(FUZZ) ## feed the readers of exchanges' answers with da
 audit: $(TOOLS) $(SUPPLY) ## look for weaknesses in the code; write each image's bill of materials to build/sbom, hold it to its lock
 	.venv-supply/bin/bandit --quiet --severity-level medium --recursive src migrations examples/marketdata-kraken/src
 	@exec $(BIN)/pytest -m supply tests/supply $(PYTEST_ARGS)
+
+browser-test: $(TOOLS) ## open the documentation pages in Chromium, get a token there and use it
+	@exec $(BIN)/pytest -n 0 -m browser tests/browser $(PYTEST_ARGS)
 
 compose-test: $(TOOLS) ## build and run the containers, ask them, break them, take them down
 	@docker compose version > /dev/null || { echo "compose-test needs Docker with Compose 2"; exit 1; }

@@ -13,6 +13,8 @@ SwaggerUIBundle({
   docExpansion: "list",
   filter: true,
   persistAuthorization: false, // a secret stays in this page's memory alone
+  // a wrong secret is told by the page: without this a browser asks for a name and a password of its own
+  requestInterceptor: (request) => Object.assign(request, { credentials: "omit" }),
   showCommonExtensions: true,
   tryItOutEnabled: true,
   validatorUrl: null, // a validator would be a service elsewhere
