@@ -42,13 +42,32 @@ def test_the_memory_of_who_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_one_attempt_of_a_place_at_a_time_and_none_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    slowed = Slowed(ManualClock(NOW_MS))
+    clock = ManualClock(NOW_MS)
+    slowed = Slowed(clock)
     monkeypatch.setattr("marketdata.api.guessing.TURN_S", 0.05)
+    async with slowed.turn_of("here"), slowed.turn_of("here"):
+        slowed.note_wrong("here")
     async with slowed.turn_of("here"):
-        async with slowed.turn_of("there"):
+        async with slowed.turn_of("there"), slowed.turn_of("there"):
             pass
         with pytest.raises(DatabaseUnavailable):
             async with slowed.turn_of("here"):
                 pass
     async with slowed.turn_of("here"):
         pass
+    clock.advance(59_999)
+    async with slowed.turn_of("here"):
+        with pytest.raises(DatabaseUnavailable):
+            async with slowed.turn_of("here"):
+                pass
+    clock.advance(1)
+    async with slowed.turn_of("here"), slowed.turn_of("here"):
+        pass
+
+
+async def test_of_places_that_failed_the_oldest_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    slowed = Slowed(ManualClock(NOW_MS))
+    monkeypatch.setattr("marketdata.api.guessing._MAX_REMEMBERED", 2)
+    for place in ("a", "b", "a", "c"):
+        slowed.note_wrong(place)
+    assert list(slowed._failed) == ["a", "c"]

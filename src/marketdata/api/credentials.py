@@ -96,6 +96,7 @@ async def authenticate(request: Request, services: Services, client_id: str, sec
             if isinstance(found, Authenticated):
                 record_of(request.scope).client_id = client_id
                 return found
+            services.slowed.note_wrong(place)
             wait_s = found
     if not wait_s:
         raise _invalid_client()

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv6Address, IPv6Network, ip_address
-from math import ceil
+from math import ceil, inf
 from typing import Final
 from weakref import WeakValueDictionary
 
 from marketdata.core.clock import Clock
 from marketdata.core.errors import DatabaseUnavailable
+
+FAILED_S: Final = 60.0
+"""For how long after a wrong secret the attempts from its place are made one at a time."""
 
 TURN_S: Final = 1.0
 """The most that an attempt waits for those before it from the same place."""
@@ -37,14 +40,18 @@ class Slowed:
         """Nobody has to."""
         self._clock = clock
         self._until: dict[tuple[str, ...], float] = {}
+        self._failed: dict[str, float] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def turn_of(self, place: str) -> AsyncIterator[None]:
-        """Held by one attempt of a place at a time: the others wait here and not at the database.
+        """Where wrong secrets came from of late, one attempt at a time: the others wait here, not at the database.
 
         Raises DatabaseUnavailable when those before it wait too long there.
         """
+        if self._clock.monotonic() >= self._failed.get(place, -inf):
+            yield
+            return
         turn = self._turns.setdefault(place, asyncio.Lock())
         try:
             async with asyncio.timeout(TURN_S):
@@ -55,6 +62,13 @@ class Slowed:
             yield
         finally:
             turn.release()
+
+    def note_wrong(self, place: str) -> None:
+        """A wrong secret came from there."""
+        self._failed.pop(place, None)
+        if len(self._failed) >= _MAX_REMEMBERED:
+            del self._failed[next(iter(self._failed))]
+        self._failed[place] = self._clock.monotonic() + FAILED_S
 
     def wait_s(self, *attempt: str) -> int:
         """How many whole seconds such an attempt still has to wait; 0: as far as is known here, not at all."""
