@@ -322,7 +322,7 @@ async def test_refusals_help_to_mend_the_request(market: Market, path: str, expe
         ("limit=0", "invalid-parameter"),
         ("limit=1.0", "invalid-parameter"),
         ("limit=\u0661", "invalid-parameter"),
-        ("limit=99999999999999999999", "invalid-parameter"),
+        ("limit=99999999999999999999", "limit-too-large"),
         ("include_partial=yes", "invalid-parameter"),
         ("numbers=float", "invalid-parameter"),
         ("time_format=unix", "invalid-parameter"),

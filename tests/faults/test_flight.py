@@ -56,6 +56,12 @@ def many_sockets() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is slow to make so many connections must not run into the deadline of an answer."""
+    monkeypatch.setattr("marketdata.api.envelope.REQUEST_DEADLINE_S", 120.0)
+
+
 @asynccontextmanager
 async def patient_api(database_url: str, exchange: PatientExchange) -> AsyncIterator[FaultyApi]:
     server = await asyncio.start_server(exchange.serve, "127.0.0.1", 0)

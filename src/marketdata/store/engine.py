@@ -29,9 +29,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from marketdata.core.errors import DatabaseUnavailable
 
-_PATIENCE_S = 2.0
-"""How long a connection of the pool is waited for: whoever waits longer waits in a line that does not end."""
-
 _READ_ONLY = "25006"
 """The SQLSTATE of a write to a server that only reads: one that stands by, or is failing over."""
 
@@ -69,7 +66,7 @@ class Database:
             parsed,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=min(deadline_s, _PATIENCE_S),
+            pool_timeout=deadline_s,
             hide_parameters=True,
             connect_args={
                 "connect_timeout": max(2, math.ceil(deadline_s)),  # libpq takes less than 2 s for 2 s

@@ -100,7 +100,7 @@ async def test_12_a_failure_is_asked_again_once_and_logged_with_its_beginning(
     assert_problem(response, code)
     assert name in response.json()["detail"]
     assert len(stage.calls(exchange, "candles")) == 2
-    logged = [record.getMessage() for record in caplog.records]
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("marketdata.core")]
     assert len(logged) == 2
     assert all(name in line and BODIES[fault.partition(",")[0]] in line for line in logged)
 
