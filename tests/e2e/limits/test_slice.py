@@ -43,4 +43,5 @@ async def test_several_processes_let_in_what_one_would_with_and_without_the_data
                 await installation.until_refused(api, token, answers)
         print(answers.by_minute)
         assert int(time.time() // 60) == minute, "the machine is too slow for this test"
-        assert LIMIT * 0.8 <= answers.count(200) <= LIMIT
+        # the minute in which the database is lost may pass the limit by the credit, as docs/limits.md says
+        assert LIMIT * 0.8 <= answers.count(200) <= LIMIT + LIMIT // 32
